@@ -1,0 +1,26 @@
+"""Every event: models, topics, examples, generated schemas. Importing this package fills the registry."""
+
+from crm_contracts import control, customers, identity, sales
+from crm_contracts.envelope import Envelope, NotAnEnvelope
+from crm_contracts.events import Access, Actor, Change, Credit, Event, Member, Origin, Part
+from crm_contracts.registry import Registry, Topic, registry
+
+__all__ = [
+    "Access",
+    "Actor",
+    "Change",
+    "Credit",
+    "Envelope",
+    "Event",
+    "Member",
+    "NotAnEnvelope",
+    "Origin",
+    "Part",
+    "Registry",
+    "Topic",
+    "control",
+    "customers",
+    "identity",
+    "registry",
+    "sales",
+]

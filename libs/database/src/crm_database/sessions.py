@@ -1,0 +1,264 @@
+"""The pool, and the two kinds of session: one that can only read, one that is a transaction.
+
+Connections are read-only by default (`default_transaction_read_only`): a read session cannot write, whatever its statement says.
+A write session is one transaction; leaving it commits, an exception rolls back. Only here is anything committed.
+"""
+
+import asyncio
+import datetime as dt
+import uuid
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncpg
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+from crm_database.statements import Query, query
+from crm_kernel.ids import new_id
+
+_PG = postgresql.dialect()  # type: ignore[no-untyped-call]
+
+
+@dataclass(frozen=True)
+class WriteContext:
+    """Who writes, from where, when: what every event of the transaction carries.
+
+    actor_kind: `user`, `service_account` or `system`. channel: `api`, `import`, `rule`, `event` or `system`.
+    address: network address of the caller. write_id: names the transaction towards other services (PL-13).
+    traceparent: W3C trace context of the request, or None. credit: see Directory.credit_of.
+    """
+
+    now: dt.datetime
+    actor_kind: str = "system"
+    actor_id: uuid.UUID | None = None
+    channel: str = "system"
+    address: str | None = None
+    client: str | None = None
+    write_id: uuid.UUID = field(default_factory=new_id)
+    traceparent: str | None = None
+
+
+class ReadSession:
+    """Runs statements that read. Each sees what was committed when it started."""
+
+    def __init__(self, connection: "asyncpg.pool.PoolConnectionProxy[Any]") -> None:
+        self.connection = connection
+
+    async def fetch(self, statement: Query, /, **parameters: Any) -> list[asyncpg.Record]:
+        """All rows."""
+        return await self.connection.fetch(statement.sql, *statement.arguments(parameters))
+
+    async def first(self, statement: Query, /, **parameters: Any) -> asyncpg.Record | None:
+        """The first row, or None."""
+        return await self.connection.fetchrow(statement.sql, *statement.arguments(parameters))
+
+    async def value(self, statement: Query, /, **parameters: Any) -> Any:
+        """The first column of the first row, or None."""
+        return await self.connection.fetchval(statement.sql, *statement.arguments(parameters))
+
+
+class WriteSession(ReadSession):
+    """One transaction. Knows which aggregates' rows it holds locked, and what to do once it is committed."""
+
+    def __init__(self, connection: "asyncpg.pool.PoolConnectionProxy[Any]", context: WriteContext) -> None:
+        super().__init__(connection)
+        self.context = context
+        #: Rows locked by this transaction, with the version they have now.
+        self.held: dict[tuple[str, uuid.UUID], int] = {}
+        #: Events recorded so far, per topic: what the Consistency-Token will say.
+        self.recorded: dict[str, int] = {}
+        self._after_commit: list[Callable[[], None]] = []
+
+    async def execute(self, statement: Query, /, **parameters: Any) -> int:
+        """Run a statement that changes rows; answers how many."""
+        status = await self.connection.execute(statement.sql, *statement.arguments(parameters))
+        return int(status.rsplit(" ", 1)[-1])
+
+    def hold(self, table: sa.Table, record_id: uuid.UUID, version: int) -> None:
+        """Note that this transaction holds the row's lock (it was read FOR UPDATE, or inserted)."""
+        self.held[table.name, record_id] = version
+
+    async def locked(self, table: sa.Table, statement: Query, /, **parameters: Any) -> list[asyncpg.Record]:
+        """Rows of an aggregate read FOR UPDATE, noted as held. The statement must select `id` and `version` and lock."""
+        if "FOR UPDATE" not in statement.sql and "FOR NO KEY UPDATE" not in statement.sql:
+            raise ValueError("the statement takes no row lock")
+        rows = await self.fetch(statement, **parameters)
+        for row in rows:
+            self.hold(table, row["id"], row["version"])
+        return rows
+
+    def after_commit(self, call: Callable[[], None]) -> None:
+        """Run a quick, non-failing call once the transaction is committed (waking the relay, say)."""
+        self._after_commit.append(call)
+
+
+@dataclass(frozen=True)
+class PoolSettings:
+    """Sizes and limits of a service's pool; times in seconds."""
+
+    min_size: int = 1
+    max_size: int = 12
+    statement_cache_size: int = 512
+    command_timeout: float = 15.0
+    lock_timeout: float = 5.0
+    idle_in_transaction_timeout: float = 30.0
+
+
+class Database:
+    """One service's database."""
+
+    def __init__(self, pool: "asyncpg.Pool[Any]") -> None:
+        self.pool = pool
+
+    @classmethod
+    async def open(cls, dsn: str, *, name: str, settings: PoolSettings | None = None) -> "Database":
+        """Connect. `name` shows in pg_stat_activity. Raises OSError or asyncpg errors when the server can't be reached."""
+        chosen = settings or PoolSettings()
+        pool = await asyncpg.create_pool(
+            dsn,
+            min_size=chosen.min_size,
+            max_size=chosen.max_size,
+            statement_cache_size=chosen.statement_cache_size,
+            command_timeout=chosen.command_timeout,
+            init=prepare_connection,
+            reset=_nothing,
+            server_settings={
+                "application_name": name,
+                "default_transaction_read_only": "on",
+                "lock_timeout": f"{int(chosen.lock_timeout * 1000)}ms",
+                "idle_in_transaction_session_timeout": f"{int(chosen.idle_in_transaction_timeout * 1000)}ms",
+                "timezone": "UTC",
+                "jit": "off",
+            },
+        )
+        return cls(pool)
+
+    async def close(self) -> None:
+        """Close all connections; waits at most 5 s for those in use."""
+        try:
+            await asyncio.wait_for(self.pool.close(), timeout=5)
+        except TimeoutError:
+            self.pool.terminate()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[ReadSession]:
+        """A session that can't write."""
+        async with self.pool.acquire() as connection:
+            yield ReadSession(connection)
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[ReadSession]:
+        """A reading session whose statements all see one moment (figures that must agree with each other)."""
+        async with (
+            self.pool.acquire() as connection,
+            _transaction(connection, "ISOLATION LEVEL REPEATABLE READ READ ONLY"),
+        ):
+            yield ReadSession(connection)
+
+    @asynccontextmanager
+    async def write(self, context: WriteContext) -> AsyncIterator[WriteSession]:
+        """A transaction: committed on leaving, rolled back by any exception, cancellation included."""
+        async with self.pool.acquire() as connection:
+            async with _transaction(connection, "READ WRITE"):
+                session = WriteSession(connection, context)
+                yield session
+            for call in session._after_commit:
+                call()
+
+
+@asynccontextmanager
+async def _transaction(connection: Any, mode: str) -> AsyncIterator[None]:
+    await connection.execute(f"BEGIN {mode}")
+    try:
+        yield
+    except BaseException:
+        await _roll_back(connection)
+        raise
+    try:
+        await connection.execute("COMMIT")
+    except BaseException:
+        await _roll_back(connection)
+        raise
+
+
+async def _roll_back(connection: Any) -> None:
+    """End the transaction whatever happens; a connection that can't is thrown away rather than returned with it open."""
+    if connection.is_closed():
+        return
+    try:
+        await asyncio.shield(asyncio.wait_for(connection.execute("ROLLBACK"), timeout=5))
+    except BaseException:
+        connection.terminate()
+        raise
+
+
+async def prepare_connection(connection: Any) -> None:
+    """JSON columns are Python values, by orjson."""
+    for name in ("json", "jsonb"):
+        await connection.set_type_codec(name, encoder=_encode, decoder=orjson.loads, schema="pg_catalog", format="text")
+
+
+def _encode(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+async def _nothing(_: Any) -> None:
+    """Sessions leave nothing behind on a connection, so the pool's reset round trip is not needed."""
+
+
+async def insert_rows(session: WriteSession, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows of one shape with one statement (PL-9): their JSON becomes the rows on the server.
+
+    Values must be what orjson writes as PostgreSQL reads them: str, int, bool, None, UUID, date, datetime, lists, dicts.
+    """
+    if not rows:
+        return
+    columns = tuple(rows[0])
+    await session.connection.execute(recordset_sql(table, columns, "insert"), [dict(row) for row in rows])
+
+
+async def update_rows(
+    session: WriteSession, table: sa.Table, rows: Sequence[Mapping[str, Any]], *, key: str = "id"
+) -> int:
+    """Update rows of one shape by key with one statement; answers how many rows were changed."""
+    if not rows:
+        return 0
+    columns = tuple(rows[0])
+    status = await session.connection.execute(recordset_sql(table, columns, "update", key), [dict(row) for row in rows])
+    return int(status.rsplit(" ", 1)[-1])
+
+
+_RECORDSETS: dict[tuple[str, tuple[str, ...], str, str], str] = {}
+
+
+def recordset_sql(table: sa.Table, columns: tuple[str, ...], kind: str, key: str = "id") -> str:
+    """`INSERT … SELECT` or `UPDATE … FROM` over `jsonb_to_recordset($1)`. Names come from the table, never from input."""
+    cached = _RECORDSETS.get((table.fullname, columns, kind, key))
+    if cached is not None:
+        return cached
+    types = ", ".join(f'"{c}" {table.c[c].type.compile(_PG)}' for c in columns)
+    names = ", ".join(f'"{c}"' for c in columns)
+    if kind == "insert":
+        sql = f'INSERT INTO "{table.name}" ({names}) SELECT {names} FROM jsonb_to_recordset($1::jsonb) AS r({types})'  # noqa: S608  # names come from the table
+    else:
+        sets = ", ".join(f'"{c}" = r."{c}"' for c in columns if c != key)
+        sql = f'UPDATE "{table.name}" t SET {sets} FROM jsonb_to_recordset($1::jsonb) AS r({types}) WHERE t."{key}" = r."{key}"'  # noqa: S608
+    _RECORDSETS[table.fullname, columns, kind, key] = sql
+    return sql
+
+
+__all__ = [
+    "Database",
+    "PoolSettings",
+    "Query",
+    "ReadSession",
+    "WriteContext",
+    "WriteSession",
+    "insert_rows",
+    "query",
+    "update_rows",
+]

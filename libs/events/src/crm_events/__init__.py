@@ -1,0 +1,1 @@
+"""Journal, outbox, relay, consumer, dead letters, reconcile."""
