@@ -1,8 +1,11 @@
 """Pool, read and write sessions, compiled statements, the scope net, migrations."""
 
+from crm_database.locks import lock_key
 from crm_database.scoping import SCOPED, ScopeMark, UnscopedStatement
 from crm_database.sessions import (
     Database,
+    DatabaseUnreachable,
+    NotCommitted,
     PoolSettings,
     ReadSession,
     WriteContext,
@@ -16,6 +19,8 @@ from crm_database.tables import instant, platform, service_metadata
 __all__ = [
     "SCOPED",
     "Database",
+    "DatabaseUnreachable",
+    "NotCommitted",
     "PoolSettings",
     "Query",
     "ReadSession",
@@ -25,6 +30,7 @@ __all__ = [
     "WriteSession",
     "insert_rows",
     "instant",
+    "lock_key",
     "platform",
     "query",
     "service_metadata",

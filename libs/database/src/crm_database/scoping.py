@@ -5,13 +5,14 @@ somebody forgot it: compiling a statement that reads or changes a table with `in
 `ScopeMark` for that table stands in it, or the caller says in words why none is needed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql.dml import OnConflictDoUpdate
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import visitors
-from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy.sql.elements import ClauseElement, ColumnElement
 
 SCOPED = {"scoped": True}
 
@@ -55,22 +56,36 @@ def check(statement: Any, unscoped: str | None) -> None:
     """
     if unscoped:
         return
-    if isinstance(statement, sa.Insert) and statement.select is None:
-        return
     needed: set[sa.Table] = set()
     marked: set[sa.Table] = set()
-    for element in visitors.iterate(statement):
+    for element in _elements(statement):
         if isinstance(element, ScopeMark):
             marked.add(element.table_marked)
-        elif isinstance(element, sa.Table) and element.info.get("scoped"):
-            needed.add(element)
-        elif isinstance(element, sa.Column):
-            table = element.table
-            if isinstance(table, sa.Table) and table.info.get("scoped"):
-                needed.add(table)
-    for kind in (sa.Update, sa.Delete):
-        if isinstance(statement, kind) and isinstance(statement.table, sa.Table) and statement.table.info.get("scoped"):
-            needed.add(statement.table)
+            continue
+        table = element.table if isinstance(element, sa.Column | sa.Update | sa.Delete) else element
+        if isinstance(table, sa.Table) and table.info.get("scoped"):
+            needed.add(table)
     missing = sorted(table.name for table in needed - marked)
     if missing:
         raise UnscopedStatement(f"{', '.join(missing)}: read without a scope; use scope.predicate(table)")
+
+
+def _elements(statement: Any) -> Iterator[Any]:
+    """All that a statement reads or changes. New rows are nobody's yet: an INSERT's own table is left out."""
+    if not isinstance(statement, sa.Insert):
+        yield from visitors.iterate(statement)
+        return
+    # ON CONFLICT DO UPDATE changes a row that is there already, and may be somebody else's.
+    changes = isinstance(statement._post_values_clause, OnConflictDoUpdate)
+    several = [value for rows in statement._multi_values for row in rows for value in _values(row)]
+    for part in (*statement.get_children(), *several):
+        own = part is statement.table or (isinstance(part, sa.Column) and part.table is statement.table)
+        if changes or not own:
+            yield from visitors.iterate(part)
+
+
+def _values(row: Any) -> Iterator[Any]:
+    """The expressions among the values of one row of many; SQLAlchemy's own iteration passes them by."""
+    for value in row.values() if isinstance(row, Mapping) else row:
+        if isinstance(value, ClauseElement):
+            yield value

@@ -6,6 +6,7 @@ A write session is one transaction; leaving it commits, an exception rolls back.
 
 import asyncio
 import datetime as dt
+import decimal
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -64,9 +65,13 @@ class ReadSession:
 class WriteSession(ReadSession):
     """One transaction. Knows which aggregates' rows it holds locked, and what to do once it is committed."""
 
-    def __init__(self, connection: "asyncpg.pool.PoolConnectionProxy[Any]", context: WriteContext) -> None:
+    def __init__(
+        self, connection: "asyncpg.pool.PoolConnectionProxy[Any]", context: WriteContext, database: "Database"
+    ) -> None:
         super().__init__(connection)
         self.context = context
+        #: Where it came from: for what a process keeps per database.
+        self.database = database
         #: Rows locked by this transaction, with the version they have now.
         self.held: dict[tuple[str, uuid.UUID], int] = {}
         #: Events recorded so far, per topic: what the Consistency-Token will say.
@@ -94,6 +99,14 @@ class WriteSession(ReadSession):
     def after_commit(self, call: Callable[[], None]) -> None:
         """Run a quick, non-failing call once the transaction is committed (waking the relay, say)."""
         self._after_commit.append(call)
+
+
+class NotCommitted(RuntimeError):
+    """A programming error: somebody caught a statement's error inside the transaction and went on. Nothing was committed."""
+
+
+class DatabaseUnreachable(ConnectionError):
+    """No connection is to be had: the server is away, starting, stopping, full, or doesn't know us (yet)."""
 
 
 @dataclass(frozen=True)
@@ -146,28 +159,45 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[ReadSession]:
-        """A session that can't write."""
-        async with self.pool.acquire() as connection:
+        """A session that can't write. Raises DatabaseUnreachable."""
+        connection = await self._acquire()
+        try:
             yield ReadSession(connection)
+        finally:
+            await self.pool.release(connection)
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[ReadSession]:
-        """A reading session whose statements all see one moment (figures that must agree with each other)."""
-        async with (
-            self.pool.acquire() as connection,
-            _transaction(connection, "ISOLATION LEVEL REPEATABLE READ READ ONLY"),
-        ):
-            yield ReadSession(connection)
+        """A reading session whose statements all see one moment (figures that must agree). Raises DatabaseUnreachable."""
+        connection = await self._acquire()
+        try:
+            async with _transaction(connection, "ISOLATION LEVEL REPEATABLE READ READ ONLY"):
+                yield ReadSession(connection)
+        finally:
+            await self.pool.release(connection)
 
     @asynccontextmanager
     async def write(self, context: WriteContext) -> AsyncIterator[WriteSession]:
-        """A transaction: committed on leaving, rolled back by any exception, cancellation included."""
-        async with self.pool.acquire() as connection:
+        """A transaction: committed on leaving, rolled back by any exception, cancellation included.
+
+        Raises DatabaseUnreachable when it can't begin.
+        """
+        connection = await self._acquire()
+        try:
             async with _transaction(connection, "READ WRITE"):
-                session = WriteSession(connection, context)
+                session = WriteSession(connection, context, self)
                 yield session
             for call in session._after_commit:
                 call()
+        finally:
+            await self.pool.release(connection)
+
+    async def _acquire(self) -> "asyncpg.pool.PoolConnectionProxy[Any]":
+        try:
+            return await self.pool.acquire()
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            # Told apart from an error of a statement: nothing was asked of the database yet.
+            raise DatabaseUnreachable(f"{type(error).__name__}: {error}") from error
 
 
 @asynccontextmanager
@@ -179,10 +209,13 @@ async def _transaction(connection: Any, mode: str) -> AsyncIterator[None]:
         await _roll_back(connection)
         raise
     try:
-        await connection.execute("COMMIT")
+        status = await connection.execute("COMMIT")
     except BaseException:
         await _roll_back(connection)
         raise
+    if status != "COMMIT":
+        # PostgreSQL answers the COMMIT of a failed transaction with ROLLBACK, and with no error.
+        raise NotCommitted("a statement of the transaction failed, and its error was swallowed")
 
 
 async def _roll_back(connection: Any) -> None:
@@ -203,7 +236,14 @@ async def prepare_connection(connection: Any) -> None:
 
 
 def _encode(value: Any) -> str:
-    return orjson.dumps(value).decode()
+    return orjson.dumps(value, default=_plain).decode()
+
+
+def _plain(value: Any) -> str:
+    # The driver's own UUID type is a subclass, which orjson leaves to us; a decimal keeps its digits as text.
+    if isinstance(value, uuid.UUID | decimal.Decimal):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
 async def _nothing(_: Any) -> None:
@@ -217,7 +257,7 @@ async def insert_rows(session: WriteSession, table: sa.Table, rows: Sequence[Map
     """
     if not rows:
         return
-    columns = tuple(rows[0])
+    columns = _shape(rows)
     await session.connection.execute(recordset_sql(table, columns, "insert"), [dict(row) for row in rows])
 
 
@@ -227,9 +267,17 @@ async def update_rows(
     """Update rows of one shape by key with one statement; answers how many rows were changed."""
     if not rows:
         return 0
-    columns = tuple(rows[0])
+    columns = _shape(rows)
     status = await session.connection.execute(recordset_sql(table, columns, "update", key), [dict(row) for row in rows])
     return int(status.rsplit(" ", 1)[-1])
+
+
+def _shape(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The columns of the rows. ValueError when they differ: what one row lacks would be written as NULL."""
+    columns = rows[0].keys()
+    if any(row.keys() != columns for row in rows):
+        raise ValueError("the rows are not of one shape")
+    return tuple(columns)
 
 
 _RECORDSETS: dict[tuple[str, tuple[str, ...], str, str], str] = {}
@@ -253,6 +301,8 @@ def recordset_sql(table: sa.Table, columns: tuple[str, ...], kind: str, key: str
 
 __all__ = [
     "Database",
+    "DatabaseUnreachable",
+    "NotCommitted",
     "PoolSettings",
     "Query",
     "ReadSession",

@@ -6,6 +6,10 @@ import sqlalchemy as sa
 from alembic import context
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from crm_database.locks import lock_key
+
+_ONE_AT_A_TIME = sa.text("SELECT pg_advisory_xact_lock(:key)").bindparams(key=lock_key("database.migrations"))
+
 
 def _run(connection: sa.Connection) -> None:
     # A migration that waits for a lock blocks every request behind it: it gives up instead and is run again.
@@ -18,7 +22,7 @@ def _run(connection: sa.Connection) -> None:
         transaction_per_migration=False,
     )
     with context.begin_transaction():
-        connection.execute(sa.text("SELECT pg_advisory_xact_lock(7301001)"))
+        connection.execute(_ONE_AT_A_TIME)
         context.run_migrations()
 
 
