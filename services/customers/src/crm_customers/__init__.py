@@ -1,0 +1,1 @@
+"""The customers service: customers, contacts, the public pool."""

@@ -1,0 +1,1 @@
+"""Customers: companies and persons we deal with (CU-10)."""

@@ -1,0 +1,7 @@
+"""The composition root of the worker: what this service does with events, and when it does something by itself."""
+
+from crm_customers.customer.reactions import REACTIONS as CUSTOMER_REACTIONS
+from crm_events import Reaction, Schedule
+
+REACTIONS: tuple[Reaction, ...] = (*CUSTOMER_REACTIONS,)
+SCHEDULES: tuple[Schedule, ...] = ()
