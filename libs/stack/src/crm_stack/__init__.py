@@ -1,0 +1,1 @@
+"""The crm command: local stack, demo data, operations."""
