@@ -29,6 +29,7 @@ def standin_options(folder: Path, **changes: Any) -> StackOptions:
         "entry": "standin_service:run",
         "migrate": "standin_service:upgrade",
         "bootstrap": "standin_service:bootstrap",
+        "documents": None,
         "import_path": (str(STANDIN),),
         "routes": str(place / "routes.json"),
         "volatile": True,

@@ -39,6 +39,8 @@ class StackOptions:
     """The function that brings a service's database up to date: `upgrade(service, dsn)`."""
     bootstrap: str = "crm_stack.service_entry:bootstrap"
     """The function that makes company and first administrator (ID-1)."""
+    documents: str | None = "crm_web.documents:write"
+    """The function that makes the API documents: `write(folder, *services)`; None makes none."""
     import_path: tuple[str, ...] = ()
     """More folders to import from; tests only."""
     environment: Mapping[str, str] = field(default_factory=dict)

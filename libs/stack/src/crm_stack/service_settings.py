@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from crm_stack.api_documents import folder_of
 from crm_stack.layout import Layout
 from crm_stack.options import StackOptions
 from crm_stack.ports import LOOPBACK
@@ -40,6 +41,8 @@ def service_environment(
     }
     if service == "identity":
         settings["CRM_KEY_SECRET_FILE"] = str(layout.secret(KEY_SECRET))
+        if options.documents is not None:
+            settings["CRM_DOCUMENTS_DIR"] = str(folder_of(layout))
     log_level = os.environ.get("CRM_LOG_LEVEL", options.log_level)
     # A setting given both ways would be ambiguous: ours are the files.
     ambiguous = {"CRM_DATABASE_URL", "CRM_SIGNING_KEY", "CRM_KEY_SECRET"}

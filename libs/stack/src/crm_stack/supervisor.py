@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import IO
 
-from crm_stack import databases
+from crm_stack import api_documents, databases
 from crm_stack.log_files import rotate
 from crm_stack.nursery_part import TaskFailed
 from crm_stack.options import StackOptions
@@ -118,6 +118,8 @@ class Supervisor:
                 databases.create_databases(self.options, parts.postgres)
                 self._doing("migrating databases")
                 await databases.migrate(self.options, parts.nursery)
+                self._doing("making the API documents")
+                await api_documents.make(self.options, parts.nursery)
                 self._doing("looking for the first administrator")
                 self.status.administrator_created |= await databases.bootstrap(self.options, parts.nursery)
                 break
