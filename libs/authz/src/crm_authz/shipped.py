@@ -91,7 +91,7 @@ SUPERVISOR: Final = ShippedRole(
         *_each(("customers.customer",), "claim", "release", "assign", "lock"),
         *_each(("sales.opportunity",), "advance", "close", "reopen"),
         *_each(("customers.pool", "sales.product", "sales.pipeline"), "read"),
-        *_each(("analytics.*",), "read", "export"),
+        *_each(("analytics.report",), "read", "export"),
     ),
     scopes={service: {"*": SUBORDINATES} for service in ("identity.*", "customers.*", "sales.*", "analytics.*")},
 )
@@ -107,7 +107,7 @@ SALES_REPRESENTATIVE: Final = ShippedRole(
         *_each(("sales.opportunity",), "advance", "close"),
         *_each(("sales.activity", "sales.task"), "delete", "restore"),
         *_each(("customers.pool", "sales.product", "sales.pipeline"), "read"),
-        *_each(("analytics.*",), "read"),
+        *_each(("analytics.report",), "read"),
     ),
     scopes={service: {"*": SELF} for service in ("customers.*", "sales.*", "analytics.*")},
 )
@@ -121,7 +121,7 @@ COLLECTIONS_REPRESENTATIVE: Final = ShippedRole(
         *_each(("billing.contract",), "read", "export"),
         *_each(("billing.instalment", "billing.payment", "billing.invoice"), "read", "create", "update", "export"),
         *_each(("customers.customer", "customers.contact"), "read"),
-        *_each(("analytics.*",), "read"),
+        *_each(("analytics.report",), "read"),
     ),
     # Of customers they see what they own or what is shared with them; a company that wants more widens it.
     scopes={"billing.*": {"*": ALL}, "customers.*": {"read": SELF}, "analytics.*": {"read": SELF}},

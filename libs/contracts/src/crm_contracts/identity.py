@@ -235,6 +235,13 @@ class DepartmentSetChanged(Event[DepartmentSetState]):
     """A named set of departments changed, in force when this arrives."""
 
 
+@registry.event(
+    "crm.identity.department-set.deleted.v1", DEPARTMENT_SET, example=sample({**_set, "deleted": True}, version=3)
+)
+class DepartmentSetDeleted(Event[DepartmentSetState]):
+    """A named set of departments was removed; it reaches nobody."""
+
+
 @registry.event("crm.identity.session.started.v1", SESSION_TOPIC, example=sample(_session))
 class SessionStarted(Event[SessionState]):
     """Somebody logged in."""

@@ -89,12 +89,21 @@ class LineState(Part):
     total: MoneyState
 
 
+class TotalsState(Part):
+    """What the lines come to together: exactly the sums of theirs."""
+
+    net: MoneyState
+    tax: MoneyState
+    total: MoneyState
+
+
 Outcome = Literal["open", "won", "lost", "on_hold"]
 
 
 class OpportunityState(RecordState):
     """A possible sale. opened_on, closed_on: days in the company's time zone. value: from the lines, or as estimated;
-    what a won one was closed at. weighted_value: value times probability."""
+    what a won one was closed at. probability: percent, in force; probability_override: set by hand for the present stage.
+    weighted_value: value times probability. totals: of the lines, None without lines."""
 
     number: str
     name: str
@@ -109,9 +118,11 @@ class OpportunityState(RecordState):
     closed_on: dt.date | None = None
     deadline: dt.date | None = None
     probability: int
+    probability_override: int | None = None
     value: MoneyState | None = None
     weighted_value: MoneyState | None = None
     lines: list[LineState] = Field(default_factory=list)
+    totals: TotalsState | None = None
     product_ids: list[uuid.UUID] = Field(default_factory=list)
     next_step: str | None = None
     source: str | None = None

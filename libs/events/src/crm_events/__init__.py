@@ -1,1 +1,31 @@
-"""Journal, outbox, relay, consumer, dead letters, reconcile."""
+"""Journal, outbox, relay, consumer, dead letters, tokens: docs/architecture/events.md."""
+
+from crm_events import topics
+from crm_events.reaction import ConsumerGroup, GroupsDisagree, Reaction, groups_of
+from crm_events.record import EventTooLarge, NotHeld, Step, changes_between, record
+from crm_events.schedule import Schedule, every
+from crm_events.settings import BusSettings
+from crm_events.token import ConsistencyTokens, NotAppliedYet, TokenInvalid
+from crm_events.wake import notify_others
+from crm_events.worker import Worker
+
+__all__ = [
+    "BusSettings",
+    "ConsistencyTokens",
+    "ConsumerGroup",
+    "EventTooLarge",
+    "GroupsDisagree",
+    "NotAppliedYet",
+    "NotHeld",
+    "Reaction",
+    "Schedule",
+    "Step",
+    "TokenInvalid",
+    "Worker",
+    "changes_between",
+    "every",
+    "groups_of",
+    "notify_others",
+    "record",
+    "topics",
+]

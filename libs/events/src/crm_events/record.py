@@ -17,6 +17,7 @@ from pydantic import BaseModel
 
 from crm_contracts import Access, Credit, Event
 from crm_database import WriteContext, WriteSession, insert_rows, update_rows
+from crm_events import wake
 from crm_kernel.errors import TooLarge
 from crm_kernel.ids import new_id
 
@@ -148,6 +149,8 @@ INSERT INTO outbox (event_id, topic, subject) SELECT event_id, topic, subject FR
 
 async def _append(session: WriteSession, rows: Sequence[Mapping[str, Any]]) -> None:
     context = session.context
+    if not session.recorded:
+        session.after_commit(wake.committed)
     columns = ("event_id", "topic", "type", "subject", "version", "time", "occurred_at", "data")
     await session.connection.execute(
         _APPEND,
@@ -170,4 +173,4 @@ def changes_between(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str,
 
 
 def _plain(value: Any) -> Any:
-    return orjson.loads(orjson.dumps(value))
+    return orjson.loads(orjson.dumps(value, default=str))

@@ -35,3 +35,129 @@ JOURNAL_1: tuple[str, ...] = (
     )
     """,
 )
+
+#: Relay and consumer: numberings, publication numbers, watermarks, inbox, dead letters, schedules.
+BUS_1: tuple[str, ...] = (
+    # Rows come and go by the thousand; without early vacuums the index's front would be dead entries.
+    "ALTER TABLE outbox SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000)",
+    """
+    CREATE TABLE stream (
+      id uuid NOT NULL,
+      topic text NOT NULL,
+      partition integer NOT NULL,
+      current boolean NOT NULL,
+      head bigint NOT NULL,
+      acknowledged bigint NOT NULL,
+      next bigint NOT NULL,
+      server text NOT NULL,
+      started_at timestamptz NOT NULL,
+      CONSTRAINT pk_stream PRIMARY KEY (id)
+    )
+    """,
+    "CREATE UNIQUE INDEX uq_stream_topic_partition ON stream (topic, partition) WHERE current",
+    """
+    CREATE TABLE publication (
+      stream_id uuid NOT NULL,
+      number bigint NOT NULL,
+      event_id uuid NOT NULL,
+      tombstone boolean DEFAULT false NOT NULL,
+      CONSTRAINT pk_publication PRIMARY KEY (stream_id, number)
+    )
+    """,
+    """
+    CREATE TABLE sent_range (
+      id bigint GENERATED ALWAYS AS IDENTITY,
+      stream_id uuid NOT NULL,
+      first bigint NOT NULL,
+      last bigint NOT NULL,
+      base_offset bigint NOT NULL,
+      CONSTRAINT pk_sent_range PRIMARY KEY (id)
+    )
+    """,
+    "CREATE INDEX ix_sent_range_stream_id_first ON sent_range (stream_id, first)",
+    """
+    CREATE TABLE group_report (
+      group_name text NOT NULL,
+      topic text NOT NULL,
+      partition integer NOT NULL,
+      service text NOT NULL,
+      stream text NOT NULL,
+      watermark bigint NOT NULL,
+      heard_at timestamptz NOT NULL,
+      CONSTRAINT pk_group_report PRIMARY KEY (group_name, topic, partition)
+    )
+    """,
+    """
+    CREATE TABLE watermark (
+      group_name text NOT NULL,
+      topic text NOT NULL,
+      partition integer NOT NULL,
+      stream text NOT NULL,
+      number bigint NOT NULL,
+      blocked integer NOT NULL,
+      updated_at timestamptz NOT NULL,
+      CONSTRAINT pk_watermark PRIMARY KEY (group_name, topic, partition)
+    ) WITH (fillfactor = 50)
+    """,
+    """
+    CREATE TABLE inbox (
+      event_id uuid NOT NULL,
+      group_name text NOT NULL,
+      topic text NOT NULL,
+      write_id uuid,
+      CONSTRAINT pk_inbox PRIMARY KEY (event_id, group_name)
+    ) PARTITION BY RANGE (event_id)
+    """,
+    "CREATE TABLE inbox_rest PARTITION OF inbox DEFAULT",
+    "CREATE INDEX ix_inbox_write_id ON inbox (write_id)",
+    """
+    CREATE TABLE dead_letter (
+      group_name text NOT NULL,
+      event_id uuid NOT NULL,
+      topic text NOT NULL,
+      partition integer NOT NULL,
+      stream text NOT NULL,
+      number bigint NOT NULL,
+      key uuid NOT NULL,
+      type text NOT NULL,
+      headers jsonb NOT NULL,
+      value bytea NOT NULL,
+      reason text NOT NULL,
+      trace text NOT NULL,
+      attempts integer NOT NULL,
+      failed_at timestamptz NOT NULL,
+      state text NOT NULL,
+      settled_at timestamptz,
+      announced boolean DEFAULT false NOT NULL,
+      CONSTRAINT pk_dead_letter PRIMARY KEY (group_name, event_id),
+      CONSTRAINT ck_dead_letter_state CHECK (state IN ('waiting', 'retry', 'discard', 'retried', 'discarded'))
+    )
+    """,
+    """
+    CREATE INDEX ix_dead_letter_group_name_topic_partition ON dead_letter (group_name, topic, partition)
+      WHERE state IN ('waiting', 'retry', 'discard')
+    """,
+    """
+    CREATE TABLE parked (
+      group_name text NOT NULL,
+      event_id uuid NOT NULL,
+      topic text NOT NULL,
+      partition integer NOT NULL,
+      stream text NOT NULL,
+      number bigint NOT NULL,
+      key uuid NOT NULL,
+      type text NOT NULL,
+      headers jsonb NOT NULL,
+      value bytea NOT NULL,
+      CONSTRAINT pk_parked PRIMARY KEY (group_name, event_id)
+    )
+    """,
+    "CREATE INDEX ix_parked_group_name_topic_key ON parked (group_name, topic, key)",
+    """
+    CREATE TABLE schedule_run (
+      name text NOT NULL,
+      due_at timestamptz NOT NULL,
+      CONSTRAINT pk_schedule_run PRIMARY KEY (name)
+    )
+    """,
+)

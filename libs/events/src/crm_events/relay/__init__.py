@@ -1,0 +1,1 @@
+"""Outbox to broker: one leader per service gives numbers, sends, stores, and sends again what a group lacks."""

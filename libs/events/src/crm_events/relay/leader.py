@@ -1,0 +1,366 @@
+"""The leader: carries out the decisions of `rules` for every partition of its service's topics."""
+
+import asyncio
+import dataclasses
+import time
+import uuid
+from collections import deque
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any
+
+import structlog
+from aiokafka.errors import KafkaError
+
+from crm_contracts import Envelope, Topic
+from crm_events import metrics, topics
+from crm_events.relay import rules
+from crm_events.relay.ledger import RANGE_LIMIT, Ledger, Slot, Stream
+from crm_events.relay.sender import BATCH_RECORDS, NotAcknowledged, Sender, Unsendable
+from crm_events.reports import GroupReport
+from crm_events.settings import BusSettings
+from crm_events.waiting import stopped_within
+from crm_kernel.ids import new_id
+
+#: Events numbered at a time, and how many may wait in memory.
+NUMBER_AT_ONCE = 2_000
+MOST_FETCHED = 10_000
+#: Seconds between looks into the outbox when nobody wakes the relay.
+POLL_SECONDS = 0.1
+KEEP_REPORTS_SECONDS = 5.0
+
+_log = structlog.get_logger("crm_events")
+
+
+class Slotted:
+    """One partition: its state, what was fetched for sending, and how it is driven."""
+
+    def __init__(self, slot: Slot, stream: Stream, state: rules.Partition) -> None:
+        self.slot = slot
+        self.stream = stream
+        self.state = state
+        #: Events after the numbers sent, in order: what follows `state.next` while it begins with it.
+        self.fetched: deque[Envelope] = deque()
+        #: The row of sent_range that the next batch may continue: (row, first, last, base offset).
+        self.range: tuple[int, int, int, int] | None = None
+        #: How many events a batch may have: halved when the broker refuses one for good, doubled with each that it takes.
+        self.limit = BATCH_RECORDS
+        self.failures = 0
+        self.groups: dict[str, frozenset[str]] = {}
+        self.task: asyncio.Task[None] | None = None
+        self.changed = asyncio.Event()
+
+
+class Leader:
+    """Lives from taking the lock to losing it. `run` ends with LockLost, or by cancellation."""
+
+    def __init__(self, settings: BusSettings, ledger: Ledger, produced: Sequence[Topic], wake: asyncio.Event) -> None:
+        self.settings = settings
+        self.ledger = ledger
+        self.topics: Mapping[str, Topic] = {topic.name: topic for topic in produced}
+        self.wake = wake
+        self.sender = Sender(settings)
+        self.slots: dict[Slot, Slotted] = {}
+        self.server = ""
+        self.applied: dict[tuple[str, Slot], tuple[str, int]] = {}
+        self._dirty: dict[tuple[str, Slot], tuple[str, str, int, rules.Report]] = {}
+        self._kept_at = time.monotonic()
+        #: Numbers are given by one at a time: the loop, or whoever begins a new numbering.
+        self._numbering = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.sent = 0
+        #: When it last got through its loop; for health.
+        self.alive_at = time.monotonic()
+
+    async def open(self) -> None:
+        """Learn the numberings and the known groups. The reports that count are those heard from here on."""
+        self.server = await self.ledger.server()
+        streams = await self.ledger.streams(list(self.topics.values()), self.server, new_id)
+        opens_at = time.monotonic() + self.settings.gate_seconds
+        known: dict[tuple[str, str], set[str]] = {}
+        for row in await self.ledger.groups():
+            slot = (row["topic"], row["partition"])
+            self.applied[row["group_name"], slot] = (row["stream"], row["watermark"])
+            known.setdefault((row["service"], row["topic"]), set()).add(row["group_name"])
+        for slot, stream in streams.items():
+            groups = {
+                service: frozenset(known.get((service, slot[0]), {f"{service}.?"}))
+                for service in self._consumers(slot[0])
+            }
+            state = rules.Partition(
+                stream=str(stream.id),
+                head=stream.head,
+                acknowledged=stream.acknowledged,
+                next=stream.next,
+                groups=frozenset().union(*groups.values()),
+                opens_at=opens_at,
+            )
+            self.slots[slot] = Slotted(slot, stream, state)
+            self.slots[slot].groups = groups
+        for slotted in self.slots.values():
+            if slotted.stream.server != self.server:
+                await self._start_stream(slotted, "the database was restored or failed over", above="")
+            self._drive(slotted)
+
+    def _consumers(self, topic: str) -> Sequence[str]:
+        expected = self.settings.expected_services
+        return [name for name in self.topics[topic].consumers if expected is None or name in expected]
+
+    async def run(self) -> None:
+        """Number what waits, as long as the lock is held."""
+        try:
+            while not self._failed.done():
+                self.wake.clear()
+                async with self._numbering:
+                    more = await self._number()
+                await self._keep_reports()
+                self.alive_at = time.monotonic()
+                if more:
+                    continue
+                await stopped_within(self.wake, POLL_SECONDS)
+            self._failed.result()
+        finally:
+            for task in list(self._tasks):
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            if not self._failed.done():
+                self._failed.cancel()
+            elif not self._failed.cancelled() and (error := self._failed.exception()) is not None:
+                _log.info("leader ends", cause=repr(error))
+            await self.sender.close()
+
+    # -- rule 2 -----------------------------------------------------------------------------------------------------
+
+    async def _number(self) -> bool:
+        """Give numbers to what waits; whether there may be more at once."""
+        room = MOST_FETCHED - sum(len(slotted.fetched) for slotted in self.slots.values())
+        now = time.monotonic()
+        if room <= 0 or not any(rules.may_send(s.state, now) for s in self.slots.values()):
+            return False
+        waiting = await self.ledger.waiting(min(room, NUMBER_AT_ONCE))
+        by_slot: dict[Slot, list[int]] = {}
+        for n, event in enumerate(waiting):
+            topic = self.topics[event.topic]
+            partition = topics.partition_of(event.key, topic.partitions)
+            by_slot.setdefault((topic.name, partition), []).append(n)
+        given = []
+        for slot, mine in by_slot.items():
+            slotted = self.slots[slot]
+            if slotted.state.broken or not rules.may_send(slotted.state, now):
+                continue
+            for number, n in rules.assign(slotted.state.head, mine):
+                given.append((slotted, number, waiting[n]))
+        if not given:
+            return False
+        await self.ledger.number([(slotted.stream.id, number, event) for slotted, number, event in given])
+        for slotted, number, event in given:
+            follows = slotted.fetched[-1].sequence + 1 if slotted.fetched else self._unsent(slotted)
+            # Only what follows without a gap is kept: the rest is read again when its turn comes.
+            if number == follows:
+                slotted.fetched.append(self.ledger.envelope(event.row, slotted.state.stream, number))
+        for slotted, number, _ in given:
+            slotted.state = rules.numbered(slotted.state, number)
+            slotted.changed.set()
+        return len(waiting) == min(room, NUMBER_AT_ONCE)
+
+    def _unsent(self, slotted: Slotted) -> int:
+        """The first number that is neither sent nor being sent."""
+        flight = slotted.state.in_flight
+        return slotted.state.next if flight is None else flight[1] + 1
+
+    # -- rules 3, 4, 8, 9 -------------------------------------------------------------------------------------------
+
+    def _drive(self, slotted: Slotted) -> None:
+        slotted.task = self._spawn(self._driven(slotted))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None and not self._failed.done():
+            self._failed.set_exception(error)
+            self.wake.set()
+
+    async def _driven(self, slotted: Slotted) -> None:
+        """Do what the rules say on one partition, one thing at a time."""
+        while True:
+            slotted.changed.clear()
+            action = rules.next_action(slotted.state, time.monotonic())
+            if isinstance(action, rules.Send):
+                await self._send(slotted, action)
+            elif isinstance(action, rules.PutBack):
+                await self._put_back(slotted, action)
+            else:
+                wait = slotted.state.opens_at - time.monotonic()
+                try:
+                    async with asyncio.timeout(wait if wait > 0 else None):
+                        await slotted.changed.wait()
+                except TimeoutError:
+                    continue
+
+    async def _batch(self, slotted: Slotted, action: rules.Send) -> list[Envelope]:
+        """The next events of the partition: what was fetched if it begins where it should, else from the database."""
+        fetched = slotted.fetched
+        if not fetched or fetched[0].sequence != action.first:
+            fetched.clear()
+            last = min(action.last, action.first + BATCH_RECORDS - 1)
+            fetched.extend(await self.ledger.numbered(slotted.stream.id, action.first, last))
+        return [fetched[n] for n in range(min(slotted.limit, len(fetched)))]
+
+    async def _send(self, slotted: Slotted, action: rules.Send) -> None:
+        batch = await self._batch(slotted, action)
+        # What is marked in flight is what may be sent; fewer may fit into the batch.
+        slotted.state = rules.sending(slotted.state, action.first, action.first + len(batch) - 1)
+        try:
+            count, base = await self.sender.send(*slotted.slot, batch)
+        except Unsendable as refused:
+            slotted.state = rules.not_sent(slotted.state)
+            await self._unsendable(slotted, batch, str(refused))
+            return
+        except NotAcknowledged as failure:
+            slotted.state = rules.not_sent(slotted.state)
+            await self._not_acknowledged(slotted, failure)
+            return
+        last = action.first + count - 1
+        slotted.state = rules.sending(slotted.state, action.first, last)
+        await self._store(slotted, action.first, last, base)
+        for _ in range(count):
+            slotted.fetched.popleft()
+        slotted.failures, slotted.limit = 0, min(BATCH_RECORDS, slotted.limit * 2)
+        self.sent += count
+        metrics.relay_sent.add(count, {"topic": slotted.slot[0]})
+        if len(slotted.fetched) < BATCH_RECORDS:
+            self.wake.set()
+
+    async def _store(self, slotted: Slotted, first: int, last: int, base: int) -> None:
+        longer = slotted.range
+        if longer is not None and (first, base) != (longer[2] + 1, longer[3] + first - longer[1]):
+            longer = None
+        if longer is not None and last - longer[1] >= RANGE_LIMIT:
+            longer = None
+        row = await self.ledger.acknowledge(slotted.stream.id, first, last, base, longer[0] if longer else None)
+        slotted.range = (row, longer[1], last, longer[3]) if longer else (row, first, last, base)
+        slotted.state = rules.stored(slotted.state)
+
+    async def _not_acknowledged(self, slotted: Slotted, failure: NotAcknowledged) -> None:
+        slotted.failures += 1
+        if slotted.failures in (1, 10) or slotted.failures % 100 == 0:
+            _log.warning("not acknowledged", topic=slotted.slot[0], partition=slotted.slot[1], cause=str(failure))
+        # A broker that came back empty has no topics.
+        try:
+            await topics.ensure(self.settings.bootstrap, self.topics.values())
+        except (KafkaError, OSError, TimeoutError, topics.TopicRefused) as error:
+            _log.debug("topics not ensured", cause=repr(error))
+        await asyncio.sleep(min(2.0, 0.05 * 2 ** min(slotted.failures, 6)))
+
+    async def _unsendable(self, slotted: Slotted, batch: list[Envelope], reason: str) -> None:
+        """Rule 4: find the event that can't be sent, and send a tombstone in its place."""
+        if len(batch) > 1:
+            slotted.limit = len(batch) // 2
+            return
+        event = batch[0]
+        if event.tombstone:
+            raise RuntimeError(f"the broker refuses a tombstone on {slotted.slot}: {reason}")
+        await self.ledger.tombstone(slotted.stream.id, event.sequence)
+        slotted.fetched.clear()
+        metrics.relay_tombstones.add(1, {"topic": slotted.slot[0]})
+        _log.error(
+            "an event can't be sent, a tombstone goes in its place",
+            event_id=str(event.id),
+            type=event.type,
+            cause=reason,
+        )
+
+    async def _put_back(self, slotted: Slotted, action: rules.PutBack) -> None:
+        await self.ledger.put_back(slotted.stream.id, action.first)
+        slotted.fetched.clear()
+        slotted.state = rules.was_put_back(slotted.state, action.first)
+        metrics.relay_put_back.add(action.last - action.first + 1, {"topic": slotted.slot[0]})
+        _log.warning(
+            "sent again", topic=slotted.slot[0], partition=slotted.slot[1], first=action.first, last=action.last
+        )
+
+    # -- rules 7, 8, 12 ---------------------------------------------------------------------------------------------
+
+    async def hear(self, said: GroupReport) -> None:
+        """A group's reports arrived."""
+        for topic, partition, report in said.partitions:
+            slotted = self.slots.get((topic, partition))
+            if slotted is None or said.service not in slotted.groups:
+                continue
+            if set(said.peers) != slotted.groups[said.service]:
+                slotted.groups[said.service] = frozenset(said.peers)
+                everybody = frozenset().union(*slotted.groups.values())
+                slotted.state = dataclasses.replace(slotted.state, groups=everybody)
+            slotted.state, actions = rules.hear(slotted.state, report)
+            for action in actions:
+                if isinstance(action, rules.Look):
+                    self._spawn(self._look(slotted, action))
+                elif isinstance(action, rules.StartStream):
+                    async with self._numbering:
+                        await self._start_stream(slotted, action.reason, above=report.stream)
+            if report.position is not None:
+                self.applied[report.group, slotted.slot] = (report.stream, report.watermark)
+                self._dirty[report.group, slotted.slot] = (said.service, topic, partition, report)
+            slotted.changed.set()
+            self.wake.set()
+
+    async def _look(self, slotted: Slotted, look: rules.Look) -> None:
+        stream = slotted.stream
+        offset = await self.ledger.offset(stream.id, look.number)
+        there, failed = False, False
+        if offset is not None:
+            try:
+                there = await self.sender.look(*slotted.slot, offset, stream.id, look.number)
+            except (KafkaError, OSError, TimeoutError) as error:
+                failed = True
+                _log.info("could not look", topic=slotted.slot[0], offset=offset, cause=repr(error))
+        if slotted.stream is stream:
+            slotted.state = rules.looked(slotted.state, look.group, offset if there else None, failed=failed)
+        slotted.changed.set()
+
+    async def _start_stream(self, slotted: Slotted, reason: str, *, above: str) -> None:
+        """Rule 12. Nothing is in flight on a partition that was just opened; one that is loses its driver first."""
+        if slotted.task is not None:
+            slotted.task.cancel()
+            await asyncio.gather(slotted.task, return_exceptions=True)
+        old, slot = slotted.stream, slotted.slot
+        known = {group: self.applied.get((group, slot)) for group in slotted.state.groups if not group.endswith(".?")}
+        first = rules.renumber_from(old.head if slotted.task is None else slotted.state.head, str(old.id), known)
+        slotted.stream = await self.ledger.start_stream(
+            slot, old.id, _later_id(above or str(old.id)), first, self.server
+        )
+        slotted.state = dataclasses.replace(
+            slotted.state,
+            stream=str(slotted.stream.id),
+            head=slotted.stream.head,
+            acknowledged=0,
+            next=1,
+            broken=False,
+            in_flight=None,
+            looking={},
+            lacking={},
+        )
+        slotted.fetched.clear()
+        slotted.range = None
+        metrics.relay_streams_started.add(1, {"topic": slot[0]})
+        _log.error("a new numbering was started", topic=slot[0], partition=slot[1], cause=reason, first=first)
+        if slotted.task is not None:
+            self._drive(slotted)
+
+    async def _keep_reports(self) -> None:
+        if self._dirty and time.monotonic() - self._kept_at >= KEEP_REPORTS_SECONDS:
+            dirty, self._dirty, self._kept_at = self._dirty, {}, time.monotonic()
+            await self.ledger.keep_reports(list(dirty.values()))
+            numbered = sum(slotted.state.head - slotted.state.next + 1 for slotted in self.slots.values())
+            metrics.relay_backlog.set(numbered + await self.ledger.unnumbered())
+
+
+def _later_id(above: str) -> uuid.UUID:
+    """A fresh id that is greater than another one, even when that came from a clock in the future."""
+    made = new_id()
+    return made if str(made) > above else uuid.UUID(int=uuid.UUID(above).int + 1)

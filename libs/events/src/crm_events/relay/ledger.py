@@ -1,0 +1,307 @@
+"""The relay's tables, on the one connection that holds the lock (rule 1).
+
+Raw SQL throughout: these statements are the hot path between outbox and broker, move whole batches as arrays, and combine
+several tables in one round trip, which is one transaction.
+"""
+
+import asyncio
+import datetime as dt
+import socket
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+
+from crm_contracts import Envelope, Topic
+from crm_database import lock_key
+from crm_database.sessions import prepare_connection
+from crm_events.relay.rules import Report
+
+#: The advisory lock of the leader; each service has a database of its own.
+LOCK = lock_key("events.relay")
+#: A row of sent_range holds at most so many numbers; looking one up reads no further back.
+RANGE_LIMIT = 2_000
+
+Slot = tuple[str, int]
+
+
+class LockLost(Exception):
+    """The connection that held the lock is gone, or somebody else changed what only its holder changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A row of `stream`."""
+
+    id: uuid.UUID
+    head: int
+    acknowledged: int
+    next: int
+    server: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An event in the outbox without a number. row: the event, see `Ledger.envelope`."""
+
+    position: int
+    topic: str
+    key: bytes
+    event_id: uuid.UUID
+    row: asyncpg.Record
+
+
+_STREAMS = "SELECT id, topic, partition, head, acknowledged, next, server FROM stream WHERE current AND topic = ANY($1)"
+_NEW_STREAM = """
+INSERT INTO stream (id, topic, partition, current, head, acknowledged, next, server, started_at)
+VALUES ($1, $2, $3, true, 0, 0, 1, $4, now()) ON CONFLICT DO NOTHING
+"""
+_SERVER = """
+SELECT s.system_identifier::text || ':' || c.timeline_id::text FROM pg_control_system() s, pg_control_checkpoint() c
+"""
+_ENVELOPE = "j.event_id, j.type, j.subject, j.time, j.write_id, j.traceparent, convert_to(j.data::text, 'UTF8') AS data"
+_WAITING = f"""
+SELECT o.position, o.topic, {_ENVELOPE}
+FROM (SELECT position, event_id, topic FROM outbox ORDER BY position LIMIT $1) o
+JOIN journal j ON j.event_id = o.event_id ORDER BY o.position
+"""  # noqa: S608  (constants)
+_NUMBER = """
+WITH given AS (
+  SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::bigint[]) AS g(stream_id, number, event_id, position)
+), gone AS (
+  DELETE FROM outbox o USING given g WHERE o.position = g.position RETURNING 1
+), heads AS (
+  UPDATE stream s SET head = m.head FROM (SELECT stream_id, max(number) AS head FROM given GROUP BY stream_id) m
+  WHERE s.id = m.stream_id AND s.current RETURNING 1
+), given_out AS (
+  INSERT INTO publication (stream_id, number, event_id) SELECT stream_id, number, event_id FROM given
+)
+SELECT (SELECT count(*) FROM gone), (SELECT count(*) FROM heads)
+"""
+_NUMBERED = f"""
+SELECT p.number, p.tombstone, {_ENVELOPE}
+FROM publication p JOIN journal j ON j.event_id = p.event_id
+WHERE p.stream_id = $1 AND p.number BETWEEN $2 AND $3 ORDER BY p.number
+"""  # noqa: S608
+_ACKNOWLEDGE = """
+WITH moved AS (
+  UPDATE stream SET next = $3 + 1, acknowledged = greatest(acknowledged, $3) WHERE id = $1 AND current RETURNING 1
+), longer AS (
+  UPDATE sent_range SET last = $3 WHERE id = $5 RETURNING id
+), made AS (
+  INSERT INTO sent_range (stream_id, first, last, base_offset) SELECT $1, $2, $3, $4 WHERE $5::bigint IS NULL RETURNING id
+)
+SELECT (SELECT count(*) FROM moved), coalesce((SELECT id FROM longer), (SELECT id FROM made))
+"""
+_OFFSET = """
+SELECT base_offset + $2 - first FROM sent_range
+WHERE stream_id = $1 AND first BETWEEN $2 - $3 AND $2 AND last >= $2 ORDER BY id DESC LIMIT 1
+"""
+_PUT_BACK = "UPDATE stream SET next = least(next, $2) WHERE id = $1 AND current RETURNING next"
+_TOMBSTONE = "UPDATE publication SET tombstone = true WHERE stream_id = $1 AND number = $2"
+# Counting a long outbox exactly would cost more than it tells.
+_UNNUMBERED = "SELECT count(*) FROM (SELECT 1 FROM outbox LIMIT 100000) o"
+_GROUPS = "SELECT group_name, topic, partition, service, stream, watermark FROM group_report"
+_KEEP_REPORTS = """
+INSERT INTO group_report (group_name, topic, partition, service, stream, watermark, heard_at)
+SELECT g.*, now() FROM unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::text[], $6::bigint[]) AS g
+ON CONFLICT (group_name, topic, partition)
+DO UPDATE SET service = excluded.service, stream = excluded.stream, watermark = excluded.watermark, heard_at = excluded.heard_at
+"""
+_RENUMBER = """
+WITH ended AS (
+  UPDATE stream SET current = false WHERE id = $1
+), counted AS (
+  INSERT INTO publication (stream_id, number, event_id, tombstone)
+  SELECT $2, row_number() OVER (ORDER BY number), event_id, tombstone FROM publication WHERE stream_id = $1 AND number >= $3
+  RETURNING 1
+)
+SELECT count(*) FROM counted
+"""
+_RENUMBERED_STREAM = """
+INSERT INTO stream (id, topic, partition, current, head, acknowledged, next, server, started_at)
+VALUES ($1, $2, $3, true, $4, 0, 1, $5, now())
+"""
+
+
+class Ledger:
+    """Opened with the lock held; every method raises LockLost when the connection is gone."""
+
+    def __init__(self, connection: "asyncpg.Connection[Any]", service: str) -> None:
+        self.connection = connection
+        self.source = f"/crm/{service}"
+        self._busy = asyncio.Lock()
+
+    @classmethod
+    async def connect(cls, dsn: str, service: str) -> "Ledger | None":
+        """Connect and try to take the lock; None when another relay has it. OSError or asyncpg errors when the server is away."""
+        connection = await asyncpg.connect(
+            dsn,
+            timeout=5,
+            command_timeout=15,
+            server_settings={
+                "application_name": f"crm-{service}-relay",
+                # A leader whose machine vanished must not keep the lock: the server notices within seconds.
+                "tcp_keepalives_idle": "5",
+                "tcp_keepalives_interval": "2",
+                "tcp_keepalives_count": "3",
+                "tcp_user_timeout": "10000",
+                "lock_timeout": "5000",
+                "jit": "off",
+                "timezone": "UTC",
+            },
+        )
+        try:
+            _keep_alive(connection)
+            await prepare_connection(connection)
+            # Raw SQL: an advisory lock, held by the session.
+            if await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK):
+                return cls(connection, service)
+        except BaseException:
+            connection.terminate()
+            raise
+        await connection.close(timeout=2)
+        return None
+
+    async def close(self) -> None:
+        """Give the lock up with the connection."""
+        try:
+            await self.connection.close(timeout=2)
+        except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            self.connection.terminate()
+
+    async def _fetch(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
+        async with self._busy:
+            try:
+                return await self.connection.fetch(sql, *arguments)
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                raise LockLost(f"{type(error).__name__}: {error}") from error
+
+    async def server(self) -> str:
+        """Which data this is: another answer after a restore or a fail-over (PostgreSQL's system identifier and time line)."""
+        return str((await self._fetch(_SERVER))[0][0])
+
+    async def streams(
+        self, topics: Sequence[Topic], server: str, new_id: "type[uuid.UUID] | Any"
+    ) -> dict[Slot, Stream]:
+        """The numbering in force of every partition; begun where there is none yet."""
+        names = [topic.name for topic in topics]
+        found = await self._fetch(_STREAMS, names)
+        there = {(row["topic"], row["partition"]) for row in found}
+        missing = [(t.name, n) for t in topics for n in range(t.partitions) if (t.name, n) not in there]
+        for topic, partition in missing:
+            await self._fetch(_NEW_STREAM, new_id(), topic, partition, server)
+        rows = await self._fetch(_STREAMS, names) if missing else found
+        return {
+            (r["topic"], r["partition"]): Stream(r["id"], r["head"], r["acknowledged"], r["next"], r["server"])
+            for r in rows
+        }
+
+    async def waiting(self, limit: int) -> list[Waiting]:
+        """The events without a number, in outbox order."""
+        rows = await self._fetch(_WAITING, limit)
+        return [Waiting(r["position"], r["topic"], str(r["subject"]).encode(), r["event_id"], r) for r in rows]
+
+    async def number(self, given: Sequence[tuple[uuid.UUID, int, Waiting]]) -> None:
+        """Rule 2: give the numbers; committed when this returns."""
+        streams = [stream for stream, _, _ in given]
+        rows = await self._fetch(
+            _NUMBER,
+            streams,
+            [n for _, n, _ in given],
+            [w.event_id for _, _, w in given],
+            [w.position for _, _, w in given],
+        )
+        if tuple(rows[0]) != (len(given), len(set(streams))):
+            raise LockLost(
+                f"numbered {len(given)} events of {len(set(streams))} streams, but {tuple(rows[0])} were there"
+            )
+
+    async def numbered(self, stream: uuid.UUID, first: int, last: int) -> list[Envelope]:
+        """The events of these numbers, in order."""
+        rows = await self._fetch(_NUMBERED, stream, first, last)
+        return [self.envelope(row, str(stream), row["number"], tombstone=row["tombstone"]) for row in rows]
+
+    async def acknowledge(self, stream: uuid.UUID, first: int, last: int, base: int, longer: int | None) -> int:
+        """Rule 3: store the offsets and let the numbers leave the outbox, in one transaction. `longer`: the row of sent_range
+        that this batch continues; answers the row that holds it now."""
+        row = (await self._fetch(_ACKNOWLEDGE, stream, first, last, base, longer))[0]
+        if row[0] != 1 or row[1] is None:
+            raise LockLost(f"stream {stream} is not in force any more")
+        return int(row[1])
+
+    async def offset(self, stream: uuid.UUID, number: int) -> int | None:
+        """The offset stored for a number."""
+        rows = await self._fetch(_OFFSET, stream, number, RANGE_LIMIT)
+        return int(rows[0][0]) if rows else None
+
+    async def put_back(self, stream: uuid.UUID, first: int) -> None:
+        """Rule 8: the numbers from `first` on are in the outbox again."""
+        if not await self._fetch(_PUT_BACK, stream, first):
+            raise LockLost(f"stream {stream} is not in force any more")
+
+    async def tombstone(self, stream: uuid.UUID, number: int) -> None:
+        """Rule 4: this number is sent without its event from now on."""
+        await self._fetch(_TOMBSTONE, stream, number)
+
+    async def unnumbered(self) -> int:
+        """How many events wait for a number, at most 100,000."""
+        return int((await self._fetch(_UNNUMBERED))[0][0])
+
+    async def groups(self) -> list[asyncpg.Record]:
+        """What every group last said."""
+        return await self._fetch(_GROUPS)
+
+    async def keep_reports(self, reports: Sequence[tuple[str, str, int, Report]]) -> None:
+        """Keep what groups said: (service, topic, partition, report)."""
+        await self._fetch(
+            _KEEP_REPORTS,
+            [r.group for _, _, _, r in reports],
+            [topic for _, topic, _, _ in reports],
+            [partition for _, _, partition, _ in reports],
+            [service for service, _, _, _ in reports],
+            [r.stream for _, _, _, r in reports],
+            [r.watermark for _, _, _, r in reports],
+        )
+
+    async def start_stream(self, slot: Slot, old: uuid.UUID, new: uuid.UUID, first: int, server: str) -> Stream:
+        """Rule 12: number the events from `first` on anew, in one transaction."""
+        async with self._busy:
+            try:
+                async with self.connection.transaction():
+                    head = int(await self.connection.fetchval(_RENUMBER, old, new, first))
+                    await self.connection.execute(_RENUMBERED_STREAM, new, slot[0], slot[1], head, server)
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                raise LockLost(f"{type(error).__name__}: {error}") from error
+        return Stream(new, head, 0, 1, server)
+
+    def envelope(self, row: asyncpg.Record, stream: str, number: int, *, tombstone: bool = False) -> Envelope:
+        """The event of a row, as it is sent."""
+        time: dt.datetime = row["time"]
+        return Envelope(
+            id=row["event_id"],
+            type=row["type"],
+            source=self.source,
+            subject=row["subject"],
+            time=time,
+            data=b"{}" if tombstone else row["data"],
+            sequence=number,
+            stream=stream,
+            write_id=row["write_id"],
+            traceparent=row["traceparent"],
+            tombstone=tombstone,
+        )
+
+
+def _keep_alive(connection: "asyncpg.Connection[Any]") -> None:
+    """The same on our side: a server that vanished must not leave us believing that we lead."""
+    transport = connection._transport  # type: ignore[attr-defined]
+    sock: socket.socket | None = transport.get_extra_info("socket")
+    if sock is None or sock.family == getattr(socket, "AF_UNIX", None):
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (("TCP_KEEPIDLE", 5), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 10_000)):
+        if hasattr(socket, name):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

@@ -1,0 +1,133 @@
+"""The relay of a service: waits for the lock, leads while it holds it, begins again when it is lost."""
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from typing import Any
+
+import asyncpg
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from crm_contracts import Registry, control, registry
+from crm_events import metrics, topics, wake
+from crm_events.relay.leader import Leader
+from crm_events.relay.ledger import Ledger, LockLost
+from crm_events.reports import GroupReport
+from crm_events.settings import BusSettings
+from crm_events.waiting import stopped_within
+
+#: Seconds between attempts to take the lock.
+LOCK_SECONDS = 1.0
+
+_log = structlog.get_logger("crm_events")
+
+
+class Relay:
+    """Runs in every worker process; one of them leads."""
+
+    def __init__(self, settings: BusSettings, *, known: Registry = registry) -> None:
+        self.settings = settings
+        self.topics = known.produced_by(settings.service)
+        self.leader: Leader | None = None
+        self.problem: str | None = None
+        self._wake = wake.wakeup()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Lead whenever possible, until `stop`."""
+        if not self.topics:
+            await stop.wait()
+            return
+        while not stop.is_set():
+            try:
+                await self._once(stop)
+                self.problem = None
+            except LockLost as lost:
+                self.problem = f"the relay lost its lock: {lost}"
+                _log.warning("relay: lock lost", cause=str(lost))
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, KafkaError) as error:
+                self.problem = f"the relay can't work: {type(error).__name__}"
+                _log.warning("relay: can't lead", cause=repr(error))
+            finally:
+                self.leader = None
+                metrics.relay_leader.set(0)
+            await stopped_within(stop, LOCK_SECONDS)
+
+    async def _once(self, stop: asyncio.Event) -> None:
+        ledger = await Ledger.connect(self.settings.dsn, self.settings.service)
+        if ledger is None:
+            return
+        try:
+            await self._lead(ledger, stop)
+        finally:
+            await ledger.close()
+
+    async def _lead(self, ledger: Ledger, stop: asyncio.Event) -> None:
+        reader = AIOKafkaConsumer(
+            bootstrap_servers=self.settings.bootstrap,
+            client_id=f"{self.settings.client_id}-reports",
+            enable_auto_commit=False,
+            auto_offset_reset="latest",
+            fetch_max_wait_ms=self.settings.fetch_wait_ms,
+            metadata_max_age_ms=10_000,
+        )
+        try:
+            await topics.ensure(self.settings.bootstrap, [*self.topics, control.REPORTS])
+            at = TopicPartition(control.REPORTS.name, 0)
+            await reader.start()
+            reader.assign([at])
+            await reader.seek_to_end(at)
+            await ledger.connection.add_listener(wake.CHANNEL, lambda *_: self._wake.set())
+            leader = Leader(self.settings, ledger, self.topics, self._wake)
+            await leader.open()
+            self.leader = leader
+            metrics.relay_leader.set(1)
+            _log.info("relay leads", service=self.settings.service)
+            await _first_of(leader.run(), _listen(reader, at, leader), stop.wait())
+        finally:
+            try:
+                async with asyncio.timeout(3):
+                    await reader.stop()
+            except (KafkaError, OSError, TimeoutError) as error:
+                _log.info("the reports' reader did not stop cleanly", cause=repr(error))
+
+
+async def _listen(reader: AIOKafkaConsumer, at: TopicPartition, leader: Leader) -> None:
+    """Hand the groups' reports to the leader."""
+    while True:
+        try:
+            got = await reader.getmany(at, timeout_ms=500)
+        except KafkaError as error:
+            _log.warning("reports can't be read", cause=repr(error))
+            await asyncio.sleep(0.5)
+            continue
+        for record in got.get(at, []):
+            try:
+                said = GroupReport.decode(record.value)
+            except (ValueError, KeyError, TypeError) as error:
+                _log.warning("not a report", offset=record.offset, cause=repr(error))
+                continue
+            await leader.hear(said)
+        # The log was wiped: what comes next is below where we stand (rule 6).
+        end = reader.highwater(at)
+        if end is not None and await reader.position(at) > end:
+            await reader.seek_to_beginning(at)
+
+
+async def _first_of(*works: Coroutine[Any, Any, object]) -> None:
+    """Run all until one ends; raise what it raised."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def stalled_for(relay: Relay) -> float | None:
+    """Seconds since the leader last got through its loop; None when this process doesn't lead."""
+    return None if relay.leader is None else time.monotonic() - relay.leader.alive_at

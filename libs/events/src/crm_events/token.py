@@ -1,0 +1,136 @@
+"""Consistency tokens (PL-13): what a write recorded, and waiting until this service has applied it.
+
+A token is `base64url(body).base64url(HMAC-SHA256)`: opaque, ≤ 512 bytes, valid 10 minutes; afterwards it counts as satisfied. It
+covers what consumers of kind *projection* apply directly; effects of effects are not covered. Parked and dead-lettered events
+count as applied: waiting longer would not help.
+"""
+
+import asyncio
+import base64
+import datetime as dt
+import hashlib
+import hmac
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from crm_contracts import Registry, registry
+from crm_database import Database, WriteSession
+from crm_events.reaction import ConsumerGroup
+from crm_kernel.clock import Clock
+from crm_kernel.errors import Invalid, Unavailable
+
+VALID = dt.timedelta(minutes=10)
+MOST_BYTES = 512
+WAIT_SECONDS = 2.0
+_PAUSE_SECONDS = 0.01
+
+# Raw SQL: one look-up by index per wait.
+_APPLIED = """
+SELECT group_name, topic, count(*) FROM inbox WHERE write_id = $1 AND group_name = ANY($2) GROUP BY group_name, topic
+"""
+
+
+class TokenInvalid(Invalid):
+    """422: a token that we did not sign."""
+
+    code = "consistency_token.invalid"
+    title = "The Consistency-Token is not one of ours"
+
+
+class NotAppliedYet(Unavailable):
+    """503: the write has not arrived here within 2 s."""
+
+    code = "consistency_token.not_applied"
+    title = "What the token names has not arrived here yet"
+
+
+def sign(key: bytes, write_id: uuid.UUID, recorded: Mapping[str, int], now: dt.datetime) -> str:
+    """A token for a transaction's events: topic → how many. ValueError beyond 512 bytes."""
+    topics = [[topic, count] for topic, count in sorted(recorded.items())]
+    body = orjson.dumps([write_id.hex, int(now.timestamp()), topics])
+    made = f"{_text(body)}.{_text(_mac(key, body))}"
+    if len(made) > MOST_BYTES:
+        raise ValueError(f"a token of {len(made)} bytes: too many topics in one transaction")
+    return made
+
+
+def read(key: bytes, token: str) -> tuple[uuid.UUID, dt.datetime, dict[str, int]]:
+    """(write id, signed when, topic → how many). Raises TokenInvalid."""
+    try:
+        if len(token) > MOST_BYTES:
+            raise ValueError("too long")
+        body, mac = (_bytes(part) for part in token.split("."))
+        if not hmac.compare_digest(mac, _mac(key, body)):
+            raise ValueError("not signed by us")
+        write_id, signed, topics = orjson.loads(body)
+        return uuid.UUID(write_id), dt.datetime.fromtimestamp(signed, dt.UTC), {t: int(n) for t, n in topics}
+    except (ValueError, TypeError) as error:
+        raise TokenInvalid from error
+
+
+class ConsistencyTokens:
+    """Tokens of one service; fits crm_web's protocol of that name."""
+
+    def __init__(
+        self, service: str, key: bytes, groups: Sequence[ConsumerGroup], clock: Clock, *, known: Registry = registry
+    ) -> None:
+        """key: CRM_SIGNING_KEY. groups: this service's, of which the projections count."""
+        # A key of its own, derived: a signature made for another purpose must not pass here.
+        self._key = hmac.digest(key, b"crm consistency token", hashlib.sha256)
+        self._groups = [group for group in groups if group.projection]
+        self._clock = clock
+        self._known = known
+        self.service = service
+
+    def token(self, session: WriteSession) -> str | None:
+        """The token of a transaction's events; None when it recorded none."""
+        if not session.recorded:
+            return None
+        return sign(self._key, session.context.write_id, session.recorded, session.context.now)
+
+    async def wait(self, token: str, database: Database) -> None:
+        """Return when this service has applied what the token names and its projections consume.
+
+        Raises TokenInvalid, NotAppliedYet after 2 s.
+        """
+        write_id, signed, recorded = read(self._key, token)
+        wanted = {
+            (group.name, topic): count
+            for group in self._groups
+            for topic, count in recorded.items()
+            if topic in group.topics
+        }
+        if not wanted or self._clock.now() - signed > VALID:
+            return
+        await applied(database, write_id, wanted)
+
+
+async def applied(database: Database, write_id: uuid.UUID, wanted: Mapping[tuple[str, str], int]) -> None:
+    """Wait until each (group, topic) has so many events of the write in its inbox. NotAppliedYet after 2 s."""
+    groups = sorted({group for group, _ in wanted})
+    until = time.monotonic() + WAIT_SECONDS
+    while True:
+        async with database.read() as session:
+            rows: list[Any] = await session.connection.fetch(_APPLIED, write_id, groups)
+        there = {(row[0], row[1]): row[2] for row in rows}
+        if all(there.get(at, 0) >= count for at, count in wanted.items()):
+            return
+        if time.monotonic() >= until:
+            raise NotAppliedYet
+        await asyncio.sleep(_PAUSE_SECONDS)
+
+
+def _mac(key: bytes, body: bytes) -> bytes:
+    return hmac.digest(key, body, hashlib.sha256)[:16]
+
+
+def _text(value: bytes) -> str:
+    return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
+
+
+def _bytes(value: str) -> bytes:
+    return base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))

@@ -1,0 +1,63 @@
+"""Topics on the broker as the registry declares them."""
+
+import functools
+from collections.abc import Iterable
+
+import structlog
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.partitioner import murmur2
+
+from crm_contracts import Topic
+
+_log = structlog.get_logger("crm_events")
+
+
+class TopicRefused(Exception):
+    """The broker would not make a topic, or has it with fewer partitions than the registry says."""
+
+
+async def ensure(bootstrap: str, topics: Iterable[Topic]) -> list[str]:
+    """Make the topics that the broker lacks, with partitions and retention; answers their names.
+
+    Facts are never compacted (`cleanup.policy=delete`). As many copies as there are brokers, at most three. KafkaError when the broker is
+    away, TopicRefused when it won't. A topic that has fewer partitions than declared is left alone: more partitions only when
+    every watermark is at the head (docs/runbooks/events.md).
+    """
+    declared = {topic.name: topic for topic in topics}
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=10_000)
+    await admin.start()
+    try:
+        missing = sorted(set(declared) - set(await admin.list_topics()))
+        if not missing:
+            return []
+        copies = min(3, len((await admin.describe_cluster())["brokers"]))
+        answer = await admin.create_topics([_new(declared[name], copies) for name in missing], timeout_ms=10_000)
+        for error in answer.topic_errors:
+            kind = for_code(error[1])
+            if error[1] and kind is not TopicAlreadyExistsError:
+                raise TopicRefused(f"{error[0]}: {kind.__name__} {error[2] if len(error) > 2 else ''}")
+        _log.info("topics made", topics=missing)
+        return missing
+    finally:
+        await admin.close()
+
+
+def _new(topic: Topic, copies: int) -> NewTopic:
+    return NewTopic(
+        topic.name,
+        topic.partitions,
+        copies,
+        topic_configs={"cleanup.policy": "delete", "retention.ms": str(topic.retention_ms)},
+    )
+
+
+@functools.lru_cache(maxsize=65_536)
+def partition_of(key: bytes, partitions: int) -> int:
+    """The partition of a key: Kafka's default partitioner (murmur2), as every other client computes it."""
+    if partitions == 1:
+        return 0
+    return int((murmur2(key) & 0x7FFFFFFF) % partitions)
+
+
+__all__ = ["KafkaError", "TopicRefused", "ensure", "partition_of"]

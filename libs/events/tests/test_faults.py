@@ -1,0 +1,302 @@
+"""What fails between outbox and effect, on real servers; small here, the full size is `tests/faults`."""
+
+import asyncio
+import random
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from crm_contracts import Envelope
+from crm_database import WriteSession
+from crm_events.consumer import rules as consumer_rules
+from crm_events.relay import rules as relay_rules
+from crm_events.relay.leader import Leader
+from crm_events.relay.ledger import Ledger, LockLost
+from crm_stack.broker import EmbeddedBroker
+from crm_testing.servers import MakeDatabase
+
+from .conftest import Bench, context, following, open_bench, things, until
+
+GROUP = "follower.things"
+
+
+@pytest.fixture
+async def wipeable(
+    tmp_path: Path, make_database: MakeDatabase, template: str
+) -> AsyncIterator[tuple[Bench, EmbeddedBroker]]:
+    """A bench with an embedded broker of its own: ending it empties its log."""
+    with EmbeddedBroker(tmp_path) as broker:
+        async with open_bench(broker.bootstrap, False, lambda: make_database(template), things()) as bench:
+            yield bench, broker
+
+
+async def _wipe(broker: EmbeddedBroker) -> None:
+    """The broker ends and comes back empty."""
+    await asyncio.to_thread(broker.stop)
+    await asyncio.to_thread(broker.start)
+
+
+async def _busy(bench: Bench, r: random.Random, writes: int) -> None:
+    """Sixty-four people write at once; some of their transactions are rolled back."""
+
+    class Changed(Exception):
+        """The mind was."""
+
+    async def person(number: int) -> None:
+        for _ in range(writes // 64):
+            await asyncio.sleep(r.random() * 0.01)
+            some = r.sample(bench.names, k=min(3, len(bench.names)))
+            try:
+                if r.random() < 0.3:
+                    async with (await bench.database("maker")).write(context()) as session:
+                        await session.connection.execute("SELECT 1 FROM thing WHERE id = $1 FOR UPDATE", some[0])
+                        raise Changed
+                await bench.write(change=some)
+            except Changed:
+                continue
+
+    await asyncio.gather(*(person(n) for n in range(64)))
+
+
+async def test_concurrent_transactions_and_rollbacks_lose_and_reverse_nothing(bench: Bench) -> None:
+    maker = await bench.worker("maker")
+    follower = await bench.worker("follower", [following(bench.things, GROUP)])
+    async with bench.running(maker, follower):
+        await bench.write(create=30)
+        await _busy(bench, random.Random(1), 384)
+        await bench.followed("follower", GROUP)
+
+
+async def test_a_broker_wiped_under_load_loses_nothing(wipeable: tuple[Bench, EmbeddedBroker]) -> None:
+    """The log regrows past the positions that the followers had."""
+    bench, broker = wipeable
+    r = random.Random(2)
+    maker = await bench.worker("maker")
+    follower = await bench.worker("follower", [following(bench.things, GROUP)])
+    async with bench.running(maker, follower):
+        await bench.write(create=30)
+        await bench.followed("follower", GROUP)
+        for _ in range(2):
+            load = asyncio.create_task(_busy(bench, r, 384))
+            await _wipe(broker)
+            await load
+        await bench.followed("follower", GROUP, seconds=60)
+
+
+async def test_a_follower_that_was_away_during_a_wipe_gets_what_it_lacks_and_others_no_more(
+    wipeable: tuple[Bench, EmbeddedBroker],
+) -> None:
+    """A warm start is not a replay (rule 9): only what the absent follower lacks is sent again."""
+    bench, broker = wipeable
+    maker = await bench.worker("maker")
+    reactions = [following(bench.things, GROUP)]
+    async with bench.running(maker, await bench.worker("follower", reactions)):
+        await bench.write(create=40)
+        await bench.followed("follower", GROUP)
+    async with bench.running(await bench.worker("maker", gate_seconds=0.2)):
+        await bench.write(create=5)
+
+        async def sent() -> bool:
+            return bool(
+                await bench.value("maker", "SELECT sum(head - next + 1) = 0 FROM stream")
+            ) and not await bench.value("maker", "SELECT count(*) FROM outbox")
+
+        await until(sent, "everything is acknowledged")
+    await _wipe(broker)
+    maker = await bench.worker("maker", gate_seconds=10.0)
+    async with bench.running(maker, await bench.worker("follower", reactions)):
+        await bench.write(create=3)
+        await bench.followed("follower", GROUP)
+        await until(bench.drained, "everything is acknowledged")
+        assert maker.relay.leader is not None
+        assert maker.relay.leader.sent == 8
+
+
+async def test_a_relay_that_dies_between_sending_and_storing_sends_twice_and_is_applied_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, deaths = Ledger.acknowledge, iter(range(1000))
+
+    async def acknowledge(self: Ledger, stream: uuid.UUID, first: int, last: int, base: int, longer: int | None) -> int:
+        if next(deaths) < 6:
+            self.connection.terminate()
+            raise LockLost("killed between send and mark")
+        return await real(self, stream, first, last, base, longer)
+
+    monkeypatch.setattr(Ledger, "acknowledge", acknowledge)
+    maker = await bench.worker("maker", gate_seconds=0.1)
+    follower = await bench.worker("follower", [following(bench.things, GROUP)])
+    async with bench.running(maker, follower):
+        for _ in range(3):
+            await bench.write(create=5)
+            await bench.write(change=bench.names[:5])
+            await until(bench.drained, "everything is acknowledged and stored")
+        await bench.followed("follower", GROUP)
+    assert next(deaths) > 5
+
+
+async def test_of_two_relays_one_leads_and_the_other_takes_over(bench: Bench) -> None:
+    first, second = await bench.worker("maker", gate_seconds=0.1), await bench.worker("maker", gate_seconds=0.1)
+    follower = await bench.worker("follower", [following(bench.things, GROUP)])
+    async with bench.running(first, second, follower):
+        led: list[Leader] = []
+
+        async def another_leads() -> bool:
+            leading = [w.relay.leader for w in (first, second) if w.relay.leader is not None]
+            fresh = [leader for leader in leading if leader not in led]
+            led.extend(fresh)
+            return len(fresh) == 1 == len(leading)
+
+        for _ in range(3):
+            await until(another_leads, "one of two relays leads")
+            await bench.write(create=10)
+            led[-1].ledger.connection.terminate()
+            await bench.write(create=10)
+        await bench.followed("follower", GROUP)
+
+
+async def test_a_record_delivered_twice_or_by_a_stranger_is_applied_once(bench: Bench) -> None:
+    maker = await bench.worker("maker")
+    follower = await bench.worker("follower", [following(bench.things, GROUP)])
+    async with bench.running(maker, follower):
+        await bench.write(create=3)
+        await bench.followed("follower", GROUP)
+        assert maker.relay.leader is not None
+        slot, slotted = next((s, x) for s, x in maker.relay.leader.slots.items() if x.state.head > 0)
+        again = await maker.relay.leader.ledger.numbered(slotted.stream.id, 1, slotted.state.head)
+        producer = AIOKafkaProducer(bootstrap_servers=bench.bootstrap)
+        await producer.start()
+        for event in again:
+            await producer.send_and_wait(slot[0], event.data, key=event.key, headers=event.headers(), partition=slot[1])
+            without = [(name, value) for name, value in event.headers() if name != "ce_sequence"]
+            await producer.send_and_wait(slot[0], event.data, key=event.key, headers=without, partition=slot[1])
+        await producer.stop()
+        await bench.write(change=bench.names)
+        await bench.followed("follower", GROUP)
+
+
+async def test_two_followers_share_the_partitions_and_one_takes_over_what_the_other_leaves(bench: Bench) -> None:
+    maker = await bench.worker("maker")
+    reactions = [following(bench.things, GROUP, per_transaction=3)]
+    first = await bench.worker("follower", reactions, takes_all=False)
+    second = await bench.worker("follower", reactions, takes_all=False)
+    async with bench.running(maker, first):
+        await bench.write(create=30)
+        async with bench.running(second):
+
+            async def shared() -> bool:
+                return bool(first.consumers[0].readers) and bool(second.consumers[0].readers)
+
+            for _ in range(6):
+                await bench.write(change=bench.names)
+            await until(shared, "both followers have partitions")
+            for _ in range(6):
+                await bench.write(change=bench.names)
+        await bench.write(change=bench.names)
+        await bench.followed("follower", GROUP)
+
+
+async def test_two_followers_that_both_read_everything_apply_it_once(bench: Bench) -> None:
+    reactions = [following(bench.things, GROUP, per_transaction=3)]
+    workers = [await bench.worker("follower", reactions, takes_all=True) for _ in range(2)]
+    async with bench.running(await bench.worker("maker"), *workers):
+        await bench.write(create=30)
+        for _ in range(6):
+            await bench.write(change=bench.names)
+        await bench.followed("follower", GROUP)
+
+
+async def test_a_follower_whose_database_went_back_in_time_gets_everything_since_again(bench: Bench) -> None:
+    maker = await bench.worker("maker")
+    reactions = [following(bench.things, GROUP)]
+    follower = await bench.worker("follower", reactions)
+    async with bench.running(maker, follower):
+        await bench.write(create=20)
+        await bench.followed("follower", GROUP)
+        async with (await bench.database("follower")).write(context()) as session:
+            # As a backup taken before anything happened would leave it.
+            await session.connection.execute("SELECT 1 FROM watermark FOR UPDATE")
+            await session.connection.execute("DELETE FROM effect")
+            await session.connection.execute("DELETE FROM inbox")
+            await session.connection.execute("UPDATE watermark SET number = 0, stream = ''")
+        await bench.followed("follower", GROUP, seconds=30)
+
+
+async def test_a_producer_restored_from_a_dump_starts_a_new_numbering(bench: Bench) -> None:
+    """Rule 12: the data says another server than it runs on."""
+    reactions = [following(bench.things, GROUP)]
+    follower = await bench.worker("follower", reactions)
+    async with bench.running(await bench.worker("maker"), follower):
+        await bench.write(create=10)
+        await bench.followed("follower", GROUP)
+    async with (await bench.database("maker")).write(context()) as session:
+        await session.connection.execute("UPDATE stream SET server = 'another'")
+    async with bench.running(await bench.worker("maker"), await bench.worker("follower", reactions)):
+        await bench.write(change=bench.names)
+        await bench.followed("follower", GROUP)
+    assert await bench.value("maker", "SELECT count(*) FROM stream WHERE NOT current") == 3
+
+
+# -- guards: with its part replaced, each fault is noticed ----------------------------------------------------------------------
+
+
+async def _is_noticed(bench: Bench, seconds: float = 8.0) -> bool:
+    try:
+        await bench.followed("follower", GROUP, seconds=seconds)
+    except AssertionError:
+        return True
+    return False
+
+
+async def test_guard_without_number_check_and_inbox_a_double_is_applied_twice(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from crm_events.consumer import store
+
+    async def everything(session: WriteSession, place: object, events: Sequence[Envelope]) -> set[uuid.UUID]:
+        return {event.id for event in events}
+
+    def judge(watermark: consumer_rules.Watermark, stream: str, number: int) -> consumer_rules.Outcome:
+        return consumer_rules.Outcome.APPLY if number > 0 else consumer_rules.Outcome.FOREIGN
+
+    monkeypatch.setattr(store, "into_inbox", everything)
+    monkeypatch.setattr(consumer_rules, "judge", judge)
+    with pytest.raises(AssertionError):
+        await test_a_record_delivered_twice_or_by_a_stranger_is_applied_once(bench)
+
+
+async def test_guard_without_resending_a_wipe_loses_events(
+    wipeable: tuple[Bench, EmbeddedBroker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_rules, "is_missing", lambda partition, report: False)
+    bench, broker = wipeable
+    reactions = [following(bench.things, GROUP)]
+    async with bench.running(await bench.worker("maker", gate_seconds=0.1)):
+        await bench.write(create=10)
+
+        async def sent() -> bool:
+            return bool(await bench.value("maker", "SELECT sum(head - next + 1) = 0 AND sum(head) = 10 FROM stream"))
+
+        await until(sent, "everything is acknowledged")
+    await _wipe(broker)
+    async with bench.running(await bench.worker("maker"), await bench.worker("follower", reactions)):
+        await bench.write(create=10)
+        assert await _is_noticed(bench)
+
+
+async def test_guard_without_outbox_order_a_record_is_reversed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The order of event ids is not the order of facts: two processes' clocks differ."""
+    from crm_events.relay import ledger
+
+    by_id = ledger._WAITING.replace("ORDER BY o.position", "ORDER BY j.event_id DESC")
+    monkeypatch.setattr(ledger, "_WAITING", by_id)
+    await bench.write(create=3)
+    for _ in range(3):
+        await bench.write(change=bench.names)
+    async with bench.running(
+        await bench.worker("maker"), await bench.worker("follower", [following(bench.things, GROUP)])
+    ):
+        assert await _is_noticed(bench, seconds=15.0)

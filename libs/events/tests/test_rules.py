@@ -1,0 +1,130 @@
+"""The decisions of relay and consumer, one by one; `tests/simulation` shows that they hold together."""
+
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crm_events.consumer import failures
+from crm_events.consumer import rules as consumer
+from crm_events.relay import rules as relay
+from crm_events.relay.rules import Report
+
+FRESH = relay.Partition(stream="s2", head=10, acknowledged=8, next=9, groups=frozenset({"a", "b"}), opens_at=105.0)
+OPEN = dataclasses.replace(FRESH, heard=frozenset({"a", "b"}))
+
+
+def report(
+    group: str = "a", stream: str = "s2", watermark: int = 8, position: int | None = 20, lacking: bool = True
+) -> Report:
+    return Report(group, stream, watermark, position, lacking)
+
+
+@given(st.lists(st.integers(0, 12)), st.integers(0, 5))
+def test_whatever_arrives_only_the_next_number_is_applied(numbers: list[int], start: int) -> None:
+    settlement = consumer.settle(consumer.Watermark("s", start), [("s", n) for n in numbers])
+    applied = [n for n, o in zip(numbers, settlement.outcomes, strict=True) if o is consumer.Outcome.APPLY]
+    assert applied == list(range(start + 1, start + 1 + len(applied)))
+    assert settlement.watermark.number == start + len(applied)
+
+
+@pytest.mark.parametrize(
+    ("stream", "number", "outcome"),
+    [
+        ("s2", 6, consumer.Outcome.APPLY),
+        ("s2", 5, consumer.Outcome.DOUBLE),
+        ("s2", 7, consumer.Outcome.SKIP),
+        ("s1", 6, consumer.Outcome.DOUBLE),
+        ("s3", 1, consumer.Outcome.APPLY),
+        ("s3", 6, consumer.Outcome.SKIP),
+        ("s2", 0, consumer.Outcome.FOREIGN),
+    ],
+)
+def test_what_becomes_of_a_record_behind_watermark_5(stream: str, number: int, outcome: consumer.Outcome) -> None:
+    assert consumer.judge(consumer.Watermark("s2", 5), stream, number) is outcome
+
+
+def test_a_leader_sends_nothing_before_every_group_was_heard_or_five_seconds_have_passed() -> None:
+    one, _ = relay.hear(FRESH, report("a", lacking=False))
+    assert relay.next_action(one, 104.9) is None
+    both, _ = relay.hear(one, report("b", lacking=False))
+    assert relay.next_action(both, 100.0) == relay.Send(9, 10)
+    assert relay.next_action(one, 105.0) == relay.Send(9, 10)
+
+
+def test_a_report_without_a_real_position_does_not_count() -> None:
+    heard, actions = relay.hear(FRESH, report(position=None))
+    assert (heard, actions) == (FRESH, ())
+
+
+def test_what_two_groups_lack_is_put_back_from_the_smaller_watermark() -> None:
+    state, looks = relay.hear(OPEN, report("a", watermark=6))
+    assert looks == (relay.Look("a", 7),)
+    assert relay.next_action(state, 0) is None  # Not before it was looked.
+    state, _ = relay.hear(state, report("b", watermark=3))
+    state = relay.looked(relay.looked(state, "a", None), "b", None)
+    assert relay.next_action(state, 0) == relay.PutBack(4, 8)
+    state = relay.was_put_back(state, 4)
+    assert relay.next_action(state, 0) == relay.Send(4, 10)
+
+
+@pytest.mark.parametrize(
+    ("found_at", "position", "put_back"), [(30, 20, False), (20, 20, False), (19, 20, True), (None, 20, True)]
+)
+def test_a_record_that_lies_ahead_of_the_group_is_not_sent_again(
+    found_at: int | None, position: int, put_back: bool
+) -> None:
+    state, _ = relay.hear(OPEN, report(watermark=3, position=position))
+    state = relay.looked(state, "a", found_at)
+    assert isinstance(relay.next_action(state, 0), relay.PutBack) is put_back
+
+
+def test_what_still_waits_in_the_outbox_is_not_missing() -> None:
+    assert relay.hear(OPEN, report(watermark=8))[1] == ()
+    assert relay.hear(OPEN, report(watermark=3, lacking=False))[1] == ()
+
+
+def test_nothing_else_is_done_while_a_batch_is_in_flight() -> None:
+    state = relay.sending(OPEN, 9, 10)
+    state, _ = relay.hear(state, report(watermark=3))
+    state = relay.looked(state, "a", None)
+    assert relay.next_action(state, 0) is None
+    state = relay.stored(state)
+    assert (state.next, state.acknowledged) == (11, 10)
+    assert relay.next_action(state, 0) == relay.PutBack(4, 10)
+
+
+def test_a_group_beyond_the_head_or_in_an_unknown_numbering_starts_a_new_one() -> None:
+    for said in (report(watermark=11), report(stream="s3", watermark=1)):
+        state, (action,) = relay.hear(OPEN, said)
+        assert isinstance(action, relay.StartStream)
+        assert relay.next_action(state, 1000) is None
+        assert relay.hear(state, said)[1] == ()  # Said once.
+
+
+def test_a_new_numbering_reaches_back_to_the_group_that_has_applied_least() -> None:
+    assert relay.renumber_from(10, "s2", {"a": ("s2", 9), "b": ("s2", 4)}) == 5
+    assert relay.renumber_from(10, "s2", {"a": ("s2", 9), "b": ("s1", 4)}) == 1
+    assert relay.renumber_from(10, "s2", {"a": ("s2", 9), "b": None}) == 1
+    assert relay.renumber_from(10, "s2", {"a": ("s2", 30)}) == 11
+
+
+def test_reports_are_due_on_start_after_a_skip_and_every_few_seconds() -> None:
+    unplaced = consumer.Reader()
+    assert not consumer.report_due(unplaced, 0.0)
+    reader = consumer.placed(unplaced, 0, 0)
+    assert consumer.report_due(reader, 0.0)
+    reader, said = consumer.report(reader, "a", consumer.Watermark("s", 3), 10.0)
+    assert said == Report("a", "s", 3, 0, True)
+    assert not consumer.report_due(reader, 13.9)
+    assert consumer.report_due(reader, 14.0)
+    skipping = consumer.settled(reader, consumer.settle(consumer.Watermark("s", 3), [("s", 5)]), 1)
+    assert not consumer.report_due(skipping, 10.9)
+    assert consumer.report_due(skipping, 11.0)
+    assert consumer.is_lacking(consumer.placed(skipping, 1, 9), consumer.Watermark("s", 4))
+    assert not consumer.is_lacking(consumer.placed(skipping, 1, 9), consumer.Watermark("s", 5))
+
+
+def test_transient_pauses_double_up_to_five_seconds() -> None:
+    assert [failures.transient_pause(n) for n in (1, 2, 3, 8, 99)] == [0.05, 0.1, 0.2, 5.0, 5.0]

@@ -1,0 +1,64 @@
+"""Consistency tokens (PL-13)."""
+
+import datetime as dt
+
+import pytest
+
+from crm_events import ConsistencyTokens, NotAppliedYet, TokenInvalid, groups_of, token
+from crm_kernel.clock import FixedClock
+from crm_kernel.ids import new_id
+
+from .conftest import Bench, context, following
+
+KEY = bytes(range(32))
+NOW = dt.datetime(2026, 11, 23, 12, 0, tzinfo=dt.UTC)
+
+
+def test_a_token_says_what_was_recorded_in_at_most_512_bytes() -> None:
+    write = new_id()
+    recorded = {f"crm.customers.a-rather-long-record-name-{n}": 1000 for n in range(6)}
+    made = token.sign(KEY, write, recorded, NOW)
+    assert len(made) <= 512
+    assert token.read(KEY, made) == (write, NOW, recorded)
+
+
+@pytest.mark.parametrize("broken", ["", "a", "a.b", "a.b.c", "é.é", "A" * 600])
+def test_what_we_did_not_sign_is_refused(broken: str) -> None:
+    with pytest.raises(TokenInvalid):
+        token.read(KEY, broken)
+
+
+def test_a_changed_token_is_refused() -> None:
+    made = token.sign(KEY, new_id(), {"crm.a.b": 1}, NOW)
+    body, mac = made.split(".")
+    with pytest.raises(TokenInvalid):
+        token.read(KEY, f"{body[:-2]}AA.{mac}")
+    with pytest.raises(TokenInvalid):
+        token.read(bytes(32), made)
+
+
+@pytest.mark.requirement("PL-13")
+async def test_a_read_with_the_token_waits_until_the_write_has_arrived(bench: Bench) -> None:
+    reactions = [following(bench.things, "follower.things"), following(bench.things, "follower.mail", projection=False)]
+    clock = FixedClock(dt.datetime.now(dt.UTC))
+    tokens = ConsistencyTokens("follower", KEY, groups_of(reactions), clock)
+    database = await bench.database("maker")
+    async with database.write(context()) as session:
+        assert tokens.token(session) is None
+    async with database.write(context()) as session:
+        await bench.record_in(session, create=3)
+        said = tokens.token(session)
+    assert said is not None
+    follower = await bench.database("follower")
+    with pytest.raises(NotAppliedYet):
+        await tokens.wait(said, follower)
+    # Only the projection is waited for: the mail group runs nowhere here.
+    async with bench.running(await bench.worker("maker"), await bench.worker("follower", reactions[:1])):
+        await bench.followed("follower", "follower.things")
+        await tokens.wait(said, follower)
+    async with database.write(context()) as session:
+        await bench.record_in(session, create=1)
+        late = tokens.token(session)
+    assert late is not None
+    clock.advance(dt.timedelta(minutes=11))
+    await tokens.wait(late, follower)  # Satisfied by age.

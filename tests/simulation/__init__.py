@@ -1,0 +1,1 @@
+"""Random histories of a bus that loses its memory, driving the very rules that relay and consumer use."""
