@@ -1,0 +1,124 @@
+"""What every record has, once: fields, table, models, filters, lists, actions, history, routes. What is listed here is public."""
+
+from crm_records.actions.batch import write_batch
+from crm_records.actions.change import change_record, change_records
+from crm_records.actions.create import create_record, create_records, require_assignable
+from crm_records.actions.lifecycle import delete_record, restore_record
+from crm_records.actions.members import put_member, remove_member
+from crm_records.actions.transfer import transfer_records
+from crm_records.drafts import Change, Draft, ExternalRef, Record
+from crm_records.fields import (
+    Checkbox,
+    Date,
+    DateTime,
+    DecimalNumber,
+    Email,
+    Field,
+    FieldProblem,
+    IdList,
+    Integer,
+    LongText,
+    MoneyField,
+    Phone,
+    Reference,
+    Select,
+    Settings,
+    Text,
+    Url,
+    UserRef,
+)
+from crm_records.hooks import RecordHooks, SystemUnit, Writing
+from crm_records.inputs import check_occurred_at
+from crm_records.locking import lock_one, lock_records, refuse_out_of_scope
+from crm_records.models import MAX_ROWS, Id, Instant, OptionalId, OptionalInstant, OptionalRef, RowsAnswer
+from crm_records.numbers import draw_numbers
+from crm_records.permissions import record_permissions
+from crm_records.reading import read_json, read_record
+from crm_records.record_type import DeclarationError, RecordType
+from crm_records.references import ids_by_reference
+from crm_records.refusals import ExternalRefTaken, OccurredInFuture, OwnerNotActive, RecordOutOfScope, RecordRepeated
+from crm_records.routes import record_router
+from crm_records.routes.bulk import BULK
+from crm_records.routes.single import whole
+from crm_records.row_answers import Outcome, rows_answer
+from crm_records.rows import all_columns, record_of, state_of, to_bytes, view_of
+from crm_records.schema import TEXT_1
+from crm_records.tables import ddl, record_table
+from crm_records.writing import write_changes, write_drafts
+
+__all__ = [
+    "BULK",
+    "MAX_ROWS",
+    "TEXT_1",
+    "Change",
+    "Checkbox",
+    "Date",
+    "DateTime",
+    "DecimalNumber",
+    "DeclarationError",
+    "Draft",
+    "Email",
+    "ExternalRef",
+    "ExternalRefTaken",
+    "Field",
+    "FieldProblem",
+    "Id",
+    "IdList",
+    "Instant",
+    "Integer",
+    "LongText",
+    "MoneyField",
+    "OccurredInFuture",
+    "OptionalId",
+    "OptionalInstant",
+    "OptionalRef",
+    "Outcome",
+    "OwnerNotActive",
+    "Phone",
+    "Record",
+    "RecordHooks",
+    "RecordOutOfScope",
+    "RecordRepeated",
+    "RecordType",
+    "Reference",
+    "RowsAnswer",
+    "Select",
+    "Settings",
+    "SystemUnit",
+    "Text",
+    "Url",
+    "UserRef",
+    "Writing",
+    "all_columns",
+    "change_record",
+    "change_records",
+    "check_occurred_at",
+    "create_record",
+    "create_records",
+    "ddl",
+    "delete_record",
+    "draw_numbers",
+    "ids_by_reference",
+    "lock_one",
+    "lock_records",
+    "put_member",
+    "read_json",
+    "read_record",
+    "record_of",
+    "record_permissions",
+    "record_router",
+    "record_table",
+    "refuse_out_of_scope",
+    "remove_member",
+    "require_assignable",
+    "restore_record",
+    "rows_answer",
+    "state_of",
+    "to_bytes",
+    "transfer_records",
+    "view_of",
+    "whole",
+    "write_batch",
+    "write_changes",
+    "write_drafts",
+]

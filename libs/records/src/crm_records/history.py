@@ -1,0 +1,122 @@
+"""The history of a record, read from the journal (PL-23), and the history of its owners (PL-22)."""
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+
+from crm_database import ReadSession, query
+from crm_events.journal import journal
+from crm_records.record_type import RecordType
+
+MAX_ENTRIES = 200
+
+_columns = (
+    journal.c.event_id,
+    journal.c.type,
+    journal.c.version,
+    journal.c.time,
+    journal.c.occurred_at,
+    journal.c.data["actor"].label("actor"),
+    journal.c.data["origin"].label("origin"),
+    journal.c.data["changes"].label("changes"),
+)
+_of_record = (
+    journal.c.subject == sa.bindparam("subject", type_=sa.Uuid(), required=True),
+    journal.c.topic == sa.bindparam("topic", type_=sa.Text(), required=True),
+)
+# By version, not by event id: ids of two processes need not be in the order of the facts.
+_entries = query(
+    sa.select(*_columns)
+    .where(*_of_record, journal.c.version < sa.bindparam("before", type_=sa.Integer(), required=True))
+    .order_by(journal.c.version.desc())
+    .limit(sa.bindparam("page_rows", type_=sa.Integer(), required=True))
+)
+_owners = query(
+    sa.select(*_columns, journal.c.data["reason"].astext.label("reason"))
+    .where(
+        *_of_record,
+        journal.c.version < sa.bindparam("before", type_=sa.Integer(), required=True),
+        journal.c.data["changes"].has_key("owner_id"),
+    )
+    .order_by(journal.c.version.desc())
+    .limit(sa.bindparam("page_rows", type_=sa.Integer(), required=True))
+)
+_entry = query(
+    sa.select(*_columns).where(
+        *_of_record, journal.c.version == sa.bindparam("at_version", type_=sa.Integer(), required=True)
+    )
+)
+
+_NEWEST = 2**31 - 1
+
+
+async def read_history(
+    session: ReadSession, record: RecordType, record_id: uuid.UUID, *, before: int | None, limit: int
+) -> tuple[list[dict[str, Any]], int | None]:
+    """Entries of a record's history, newest first, and the version to go on before; None: that was all.
+
+    The caller has been shown to see the record.
+    """
+    rows = await session.fetch(
+        _entries,
+        subject=record_id,
+        topic=record.events.topic.name,
+        before=_NEWEST if before is None else before,
+        page_rows=limit + 1,
+    )
+    kept = rows[:limit]
+    return [entry_json(row) for row in kept], kept[-1]["version"] if len(rows) > limit else None
+
+
+async def read_entry(
+    session: ReadSession, record: RecordType, record_id: uuid.UUID, version: int
+) -> dict[str, Any] | None:
+    """The entry of one version, or None."""
+    row = await session.first(_entry, subject=record_id, topic=record.events.topic.name, at_version=version)
+    return None if row is None else entry_json(row)
+
+
+async def read_owners(
+    session: ReadSession, record: RecordType, record_id: uuid.UUID, *, before: int | None, limit: int
+) -> tuple[list[dict[str, Any]], int | None]:
+    """Who owned the record: each change of owner, newest first, and the version to go on before."""
+    rows = await session.fetch(
+        _owners,
+        subject=record_id,
+        topic=record.events.topic.name,
+        before=_NEWEST if before is None else before,
+        page_rows=limit + 1,
+    )
+    kept = rows[:limit]
+    return [_owner_json(row) for row in kept], kept[-1]["version"] if len(rows) > limit else None
+
+
+def entry_json(row: Mapping[str, Any] | Any) -> dict[str, Any]:
+    """One entry. fact: the event type's (`changed`). recorded_at: when it was entered; occurred_at: when it happened."""
+    return {
+        "event_id": row["event_id"],
+        "version": row["version"],
+        "type": row["type"],
+        "fact": row["type"].rsplit(".", 2)[1],
+        "occurred_at": row["occurred_at"],
+        "recorded_at": row["time"],
+        "actor": row["actor"],
+        "origin": row["origin"],
+        "changes": row["changes"],
+    }
+
+
+def _owner_json(row: Mapping[str, Any] | Any) -> dict[str, Any]:
+    change = row["changes"]["owner_id"]
+    return {
+        "version": row["version"],
+        "fact": row["type"].rsplit(".", 2)[1],
+        "from_user_id": change["old"],
+        "to_user_id": change["new"],
+        "reason": row["reason"],
+        "by": row["actor"],
+        "occurred_at": row["occurred_at"],
+        "recorded_at": row["time"],
+    }

@@ -1,0 +1,62 @@
+"""Who is calling: from the bearer token to a principal that the directory admits, once per request."""
+
+import datetime as dt
+from typing import Protocol
+
+from crm_authz import Directory, DirectoryKeeper, Principal, TokenVerifier
+from crm_authz.keeper import LOOK_EVERY
+from crm_database import Database
+from crm_kernel.errors import Unauthenticated
+from crm_web.settings import Settings
+
+
+class TokenMissing(Unauthenticated):
+    """401: no bearer token at all."""
+
+    code = "token.missing"
+    title = "An access token is needed"
+
+
+class Security(Protocol):
+    """Answers who a token stands for, as of now."""
+
+    async def admit(
+        self, token: str, database: Database, now: dt.datetime, *, fresh: bool = False
+    ) -> tuple[Principal, Directory]:
+        """The principal, and the directory that admits it.
+
+        fresh: a directory looked at after this call began, not one of some milliseconds before (PL-13).
+
+        Raises Unauthenticated (token.invalid, token.expired, token.stale), Unavailable when the directory can't tell yet.
+        """
+        ...
+
+    async def warning(self, database: Database, now: dt.datetime) -> str | None:
+        """What is wrong with what is known of people, for `/readyz`; None when nothing is."""
+        ...
+
+
+class DirectorySecurity:
+    """The Security of every service: verifies with the directory's keys, admits by the directory's epochs."""
+
+    def __init__(self, verifier: TokenVerifier, keeper: DirectoryKeeper) -> None:
+        self._verifier = verifier
+        self._keeper = keeper
+
+    async def admit(
+        self, token: str, database: Database, now: dt.datetime, *, fresh: bool = False
+    ) -> tuple[Principal, Directory]:
+        """See Security.admit."""
+        directory = await self._keeper.current(database, at_most=0.0 if fresh else LOOK_EVERY)
+        principal = self._verifier.verify(token, directory.keys, now)
+        return principal, await self._keeper.admit(database, principal)
+
+    async def warning(self, database: Database, now: dt.datetime) -> str | None:
+        """See Security.warning."""
+        directory = await self._keeper.current(database)
+        return "identity was not heard for 30 s: only fresh tokens are taken" if directory.is_deaf(now) else None
+
+
+def directory_security(settings: Settings) -> DirectorySecurity:
+    """What a service uses when nothing else is given."""
+    return DirectorySecurity(TokenVerifier(settings.public_url), DirectoryKeeper())

@@ -1,0 +1,45 @@
+"""What a service is made of: the one value that its `app.py` gives to the API and to the worker."""
+
+import importlib
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from crm_web.route import ServiceRoute
+from crm_web.router import Router
+from crm_web.settings import Settings
+
+if TYPE_CHECKING:
+    from crm_web.runtime import Runtime
+
+
+@dataclass(frozen=True)
+class Service:
+    """name: `customers`. title: for people. routers: the slices' operations. permissions: its part of the catalogue (ID-11).
+
+    reactions, schedules: what its worker does (crm_events). settings: its own Settings class. opened: what the service holds for
+    its life beyond the runtime's parts (a password hasher, a key); its value is `unit.runtime.own`.
+    """
+
+    name: str
+    title: str
+    routers: Sequence[Router] = ()
+    permissions: Sequence[Any] = ()
+    reactions: Sequence[Any] = ()
+    schedules: Sequence[Any] = ()
+    settings: type[Settings] = Settings
+    opened: "Callable[[Runtime], AbstractAsyncContextManager[Any]] | None" = None
+
+    @property
+    def routes(self) -> list[ServiceRoute]:
+        """All operations."""
+        return [route for router in self.routers for route in router.routes]
+
+
+def load_service(name: str) -> Service:
+    """The service that `crm_<name>.app` declares as SERVICE. Raises ImportError, or TypeError when there is none."""
+    found = getattr(importlib.import_module(f"crm_{name}.app"), "SERVICE", None)
+    if not isinstance(found, Service):
+        raise TypeError(f"crm_{name}.app has no SERVICE")
+    return found

@@ -1,0 +1,98 @@
+"""What the worker of every service does besides the service's own: the directory's replica, identity's heartbeat, the purges."""
+
+import asyncio
+import datetime as dt
+
+import asyncpg
+import structlog
+
+from crm_authz import DIRECTORY_TOPICS, apply, forget_ended_sessions, heard
+from crm_contracts.control import HEARTBEAT
+from crm_database import Database, WriteContext
+from crm_events import BusSettings, ConsistencyTokens, Reaction, Schedule, Worker, every, groups_of
+from crm_kernel import Clock, SystemClock
+from crm_web.idempotency import PURGED_AT_ONCE, purge
+from crm_web.service import Service
+from crm_web.settings import Settings, SettingsInvalid
+
+#: Seconds between identity's notes to itself; a service is deaf after 30 s without one.
+_SELF_HEARD = 5.0
+
+_log = structlog.get_logger("crm_web")
+
+
+def owns_directory(service: Service) -> bool:
+    """Whether the service is identity, which writes its replica in its own transactions and needs no bus to hear itself."""
+    return service.name == HEARTBEAT.producer
+
+
+def all_reactions(service: Service) -> list[Reaction]:
+    """The service's reactions, and the directory's."""
+    if owns_directory(service):
+        return list(service.reactions)
+    # One at a time: a transaction that fails must not take another user's change with it.
+    directory = Reaction(group=f"{service.name}.directory", topics=DIRECTORY_TOPICS, handle=apply)
+    return [directory, *service.reactions]
+
+
+def consistency_tokens(service: Service, settings: Settings, clock: Clock) -> ConsistencyTokens:
+    """The tokens of a service (PL-13)."""
+    return ConsistencyTokens(service.name, settings.key, groups_of(all_reactions(service)), clock)
+
+
+def make_worker(service: Service, settings: Settings, database: Database) -> Worker:
+    """The worker of a service. Raises SettingsInvalid without a broker's address."""
+    if not settings.kafka_bootstrap:
+        raise SettingsInvalid("CRM_KAFKA_BOOTSTRAP is not set: a worker needs the bus")
+    clock = SystemClock()
+
+    async def note(sent_at: dt.datetime) -> None:
+        async with database.write(WriteContext(now=clock.now())) as session:
+            await heard(session, sent_at)
+
+    return Worker(
+        BusSettings(
+            service=service.name,
+            bootstrap=settings.kafka_bootstrap,
+            dsn=settings.dsn,
+            idempotence=settings.kafka_idempotence,
+        ),
+        database,
+        reactions=all_reactions(service),
+        schedules=[*_schedules(), *service.schedules],
+        heard=None if owns_directory(service) else note,
+    )
+
+
+def _schedules() -> list[Schedule]:
+    hourly = every(dt.timedelta(hours=1))
+    return [
+        Schedule("crm.idempotent_answers", hourly, _purge_answers),
+        Schedule("crm.ended_sessions", hourly, _forget_sessions),
+    ]
+
+
+async def _purge_answers(database: Database, due: dt.datetime) -> None:
+    while True:
+        async with database.write(WriteContext(now=due)) as session:
+            if await purge(session, due) < PURGED_AT_ONCE:
+                return
+
+
+async def _forget_sessions(database: Database, due: dt.datetime) -> None:
+    async with database.write(WriteContext(now=due)) as session:
+        await forget_ended_sessions(session)
+
+
+async def hear_itself(database: Database, stop: asyncio.Event) -> None:
+    """For identity: it is never deaf to itself, whether the bus is there or not. Until `stop`."""
+    while not stop.is_set():
+        try:
+            async with database.write(WriteContext(now=dt.datetime.now(dt.UTC))) as session:
+                await heard(session)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            _log.warning("identity could not note that it hears itself", cause=repr(error))
+        try:
+            await asyncio.wait_for(stop.wait(), _SELF_HEARD)
+        except TimeoutError:
+            continue
