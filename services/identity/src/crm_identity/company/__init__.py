@@ -1,0 +1,1 @@
+"""The company's settings (ID-1)."""

@@ -1,0 +1,1 @@
+"""Passwords and activation codes (ID-25)."""

@@ -1,0 +1,1 @@
+"""The organisation tree (ID-2)."""

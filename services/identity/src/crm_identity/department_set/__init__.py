@@ -1,0 +1,1 @@
+"""Named sets of departments for the data scope `departments` (ID-12)."""

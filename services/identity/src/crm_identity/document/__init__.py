@@ -1,0 +1,1 @@
+"""The merged API documents and the pages that show them."""

@@ -1,0 +1,1 @@
+"""What the caller is and may do, and why (ID-16)."""

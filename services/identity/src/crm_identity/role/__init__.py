@@ -1,0 +1,1 @@
+"""Roles, permissions and data scopes (ID-10 to ID-12)."""
