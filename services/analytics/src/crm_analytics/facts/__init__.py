@@ -1,0 +1,1 @@
+"""Facts: what figures are made of. Fed by events only; every table can be made again from the log."""

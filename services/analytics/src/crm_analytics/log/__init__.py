@@ -1,0 +1,1 @@
+"""The log of all events: what audit search, feed, webhooks and rebuilds read."""

@@ -1,0 +1,16 @@
+"""Every event of the product goes into the log."""
+
+from collections.abc import Sequence
+
+from crm_analytics.log import store
+from crm_analytics.progress import store as progress
+from crm_contracts import Envelope
+from crm_database import WriteSession
+
+GROUP = "analytics.log"
+
+
+async def keep(session: WriteSession, envelopes: Sequence[Envelope]) -> None:
+    """Put a batch into the log."""
+    await progress.note(session, "log", envelopes)
+    await store.append(session, envelopes)

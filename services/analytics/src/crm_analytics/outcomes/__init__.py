@@ -1,0 +1,1 @@
+"""Opportunity outcomes: won and lost by closing date, open by opening date."""

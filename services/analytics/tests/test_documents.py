@@ -1,0 +1,31 @@
+"""What the API says of itself."""
+
+from crm_analytics.app import SERVICE
+from crm_web import Settings, create_app
+
+
+def _operations() -> dict[str, dict[str, object]]:
+    settings = Settings.load(
+        {}, service="analytics", database_url="postgresql://x", public_url="https://x", signing_key="5a" * 32
+    )
+    document = create_app(SERVICE, settings).openapi()
+    return {f"{path}": operation for path, found in document["paths"].items() for operation in found.values()}
+
+
+def test_every_operation_says_its_permission_which_the_catalogue_names() -> None:
+    catalogue = {entry.code for entry in SERVICE.permissions}
+    declared = {path: operation["x-permission"] for path, operation in _operations().items()}
+    assert declared == {
+        "/api/analytics/v1/reports/opportunity-outcomes": "analytics.report:read",
+        "/api/analytics/v1/reports/funnel": "analytics.report:read",
+        "/api/analytics/v1/reports/sales-brief": "analytics.report:read",
+        "/api/analytics/v1/events": "analytics.event:read",
+    }
+    assert catalogue == set(declared.values())
+
+
+def test_parameters_are_named_as_the_world_knows_them() -> None:
+    for path, operation in _operations().items():
+        names = [parameter["name"] for parameter in operation["parameters"]]  # type: ignore[attr-defined,index]
+        assert "first" not in names
+        assert ("from" in names) == ("/reports/" in path)
