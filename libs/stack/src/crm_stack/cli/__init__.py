@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "status": "crm_stack.cli.status",
     "logs": "crm_stack.cli.logs",
     "doctor": "crm_stack.cli.doctor",
+    "events": "crm_stack.cli.events",
     "demo": "crm_stack.cli.demo",
     "test": "crm_stack.cli.test",
 }

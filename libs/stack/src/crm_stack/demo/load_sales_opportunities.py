@@ -87,7 +87,9 @@ class _Load:
         self._rows("teams" if users else "departments", "/api/identity/v1/departments/batch", rows)
 
     def _users(self) -> dict[str, str]:
-        roles = {role["shipped"]: role["id"] for role in self.api.get("/api/identity/v1/roles")["items"] if role["shipped"]}
+        roles = {
+            role["shipped"]: role["id"] for role in self.api.get("/api/identity/v1/roles")["items"] if role["shipped"]
+        }
         root = next(d for d in self.api.pages("/api/identity/v1/departments") if d["parent_id"] is None)
         rows = [
             self._user(EXECUTIVE, roles["executive"], email="executive@demo.example", department_id=root["id"]),

@@ -1,0 +1,1 @@
+"""What operators look at and do on the bus of a running stack: the work behind `crm events`."""

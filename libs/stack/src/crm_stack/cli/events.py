@@ -1,0 +1,247 @@
+"""`crm events`: the bus as operators see it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from crm_stack.cli.failure import FAILED, NOT_RUNNING, USAGE, Failure
+
+if TYPE_CHECKING:
+    from crm_stack.options import StackOptions
+    from crm_stack.status_file import StackStatus
+
+T = TypeVar("T")
+_Json = Annotated[bool, typer.Option("--json", help="For scripts.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    events = typer.Typer(
+        help="The bus: what passes, how far each group is, and that nothing is lost.", no_args_is_help=True
+    )
+    letters = typer.Typer(help="Events that a group could not apply.", no_args_is_help=True)
+    app.add_typer(events, name="events")
+    events.add_typer(letters, name="dead-letters")
+
+    @events.command()
+    def tail(
+        topics: Annotated[list[str] | None, typer.Argument(help="Topics; all facts when none is named.")] = None,
+        from_start: Annotated[bool, typer.Option("--from-start", help="Begin with what the broker still has.")] = False,
+        limit: Annotated[int | None, typer.Option(min=1, help="End after so many.")] = None,
+        as_json: _Json = False,
+    ) -> None:
+        """Show events as they pass; Ctrl-C ends it.
+
+        Example: ./crm events tail crm.sales.opportunity --json
+        """
+        _, status = _running()
+        _run(_tail(status.kafka, topics or [], from_start, limit, as_json))
+
+    @events.command()
+    def lag(as_json: _Json = False) -> None:
+        """Show how far each group is on each partition, read from the databases."""
+        options, _ = _running()
+        _run(_lag(options, as_json))
+
+    @events.command()
+    def reconcile(as_json: _Json = False) -> None:
+        """Prove that nothing is lost: every event is in the inbox of each group that wants it, or the reason is told.
+
+        Exit code 1 when an event is missing without a reason.
+        """
+        options, _ = _running()
+        raise typer.Exit(FAILED if _run(_reconcile(options, as_json)) else 0)
+
+    @letters.command(name="list")
+    def list_letters(as_json: _Json = False) -> None:
+        """List what waits in the dead letters of all services."""
+        options, _ = _running()
+        _run(_letters(options, as_json))
+
+    @letters.command()
+    def show(event_id: str) -> None:
+        """Show one event's dead letters whole: reason, trace, headers, data."""
+        options, _ = _running()
+        _run(_show(options, event_id))
+
+    @letters.command()
+    def retry(
+        event_id: Annotated[str | None, typer.Argument(help="One event; all that wait when none is named.")] = None,
+    ) -> None:
+        """Have dead letters applied again, with what is parked behind them."""
+        options, _ = _running()
+        typer.echo(f"{_run(_ask(options, 'retry', event_id))} asked for.")
+
+    @letters.command()
+    def discard(event_id: str) -> None:
+        """Give one event up: it is never applied; what is parked behind it is."""
+        options, _ = _running()
+        typer.echo(f"{_run(_ask(options, 'discard', event_id))} asked for.")
+
+
+def _running() -> tuple[StackOptions, StackStatus]:
+    from crm_stack.options import StackOptions
+    from crm_stack.status_file import running
+
+    options = StackOptions.of_workspace()
+    status = running(options.layout.folder)
+    if status is None:
+        raise Failure("Nothing runs here.", "Start it first: ./crm up", NOT_RUNNING)
+    return options, status
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    try:
+        return asyncio.run(work)
+    except OSError as error:
+        raise Failure(f"A part does not answer: {error}", "./crm status shows which.") from error
+
+
+async def _tail(kafka: str, names: list[str], from_start: bool, limit: int | None, as_json: bool) -> None:
+    from aiokafka.errors import KafkaError
+
+    from crm_contracts import registry
+    from crm_events.watching import tail
+
+    known = {topic.name: topic for topic in registry.topics.values() if topic.numbered}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise Failure(f"No such topic: {', '.join(unknown)}.", f"There are: {', '.join(sorted(known))}.", USAGE)
+    chosen = [known[name] for name in names] or list(known.values())
+    seen = 0
+    try:
+        async for envelope in tail(kafka, chosen, from_start=from_start):
+            if as_json:
+                typer.echo(envelope.data.decode("utf-8", "replace"))
+            else:
+                number = f"{envelope.partition}/{envelope.sequence}"
+                typer.echo(f"{envelope.time:%H:%M:%S.%f} {envelope.type} {envelope.subject} {number}")
+            seen += 1
+            if limit is not None and seen >= limit:
+                return
+    except KafkaError as error:
+        raise Failure(f"The broker does not answer: {error}", "./crm status shows it.") from error
+
+
+async def _lag(options: StackOptions, as_json: bool) -> None:
+    import dataclasses
+    import json
+
+    from crm_events.watching import lag
+    from crm_stack.bus.databases import opened
+
+    async with opened(options.layout, options.services) as databases:
+        rows = await lag(databases)
+    if as_json:
+        typer.echo(json.dumps([dataclasses.asdict(row) for row in rows], default=str, indent=1))
+        return
+    _table(
+        ("group", "topic", "partition", "head", "not sent", "applied", "behind"),
+        [
+            (r.group, r.topic, r.partition, r.head, r.waiting, r.applied, "?" if r.behind is None else r.behind)
+            for r in rows
+        ],
+    )
+
+
+async def _reconcile(options: StackOptions, as_json: bool) -> bool:
+    import dataclasses
+    import json
+
+    from crm_events import groups_of
+    from crm_events.reconcile import reconcile
+    from crm_stack.bus.databases import opened
+    from crm_web.service import load_service
+    from crm_web.working import all_reactions
+
+    groups = {name: groups_of(all_reactions(load_service(name))) for name in options.services}
+    async with opened(options.layout, options.services) as databases:
+        found = await reconcile(databases, groups)
+    if as_json:
+        typer.echo(json.dumps(dataclasses.asdict(found), default=str, indent=1))
+        return bool(found.faults)
+    _table(("group", "applied"), sorted(found.applied.items()))
+    for finding in found.findings[:200]:
+        typer.echo(f"{finding.reason}: {finding.type} {finding.event_id} for {finding.group}")
+    typer.echo(
+        f"{found.events} events; {len(found.findings)} not applied, {len(found.faults)} of them without a reason."
+    )
+    return bool(found.faults)
+
+
+async def _letters(options: StackOptions, as_json: bool) -> None:
+    import dataclasses
+    import json
+
+    from crm_events import letter_box
+    from crm_stack.bus.databases import opened
+
+    async with opened(options.layout, options.services) as databases:
+        found = [letter for database in databases.values() for letter in await letter_box.letters(database)]
+    if as_json:
+        typer.echo(json.dumps([dataclasses.asdict(letter) for letter in found], default=str, indent=1))
+        return
+    _table(
+        ("event", "group", "type", "failed at", "parked behind", "reason"),
+        [
+            (str(x.event_id), x.group, x.type, f"{x.failed_at:%Y-%m-%d %H:%M:%S}", x.parked, x.reason[:80])
+            for x in found
+        ],
+    )
+
+
+async def _show(options: StackOptions, event_id: str) -> None:
+    import dataclasses
+    import json
+
+    from crm_events import letter_box
+    from crm_stack.bus.databases import opened
+
+    wanted = _id(event_id)
+    async with opened(options.layout, options.services) as databases:
+        found = [letter for database in databases.values() for letter in await letter_box.show(database, wanted)]
+    if not found:
+        raise Failure(f"No group has a dead letter of {event_id}.")
+    typer.echo(json.dumps([dataclasses.asdict(letter) for letter in found], default=str, indent=1))
+
+
+async def _ask(options: StackOptions, what: str, event_id: str | None) -> int:
+    import datetime as dt
+
+    from crm_events import letter_box
+    from crm_stack.bus.databases import opened
+
+    now = dt.datetime.now(dt.UTC)
+    asked = 0
+    async with opened(options.layout, options.services) as databases:
+        for database in databases.values():
+            if what == "retry":
+                asked += await letter_box.retry(database, now, event_id=None if event_id is None else _id(event_id))
+            elif event_id is not None:
+                asked += await letter_box.discard(database, now, event_id=_id(event_id))
+    return asked
+
+
+def _id(text: str) -> Any:
+    import uuid
+
+    try:
+        return uuid.UUID(text)
+    except ValueError as error:
+        raise Failure(
+            f"{text!r} is no event id.", "Ids look like 01900000-0000-7000-8000-000000000000.", USAGE
+        ) from error
+
+
+def _table(columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*columns, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*(str(cell) for cell in row))
+    Console(highlight=False, soft_wrap=True).print(table)

@@ -1,0 +1,1 @@
+"""What sales knows of customers: a replica, fed by their events."""

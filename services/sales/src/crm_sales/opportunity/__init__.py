@@ -1,0 +1,1 @@
+"""Opportunities: possible sales, their stages, lines and outcomes (SA-2 … SA-5)."""

@@ -1,0 +1,63 @@
+"""The opportunity as a record type: its hooks say what must hold when one is created or changed (SA-2, SA-5)."""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from crm_contracts.sales import OPPORTUNITY_EVENTS, LineState, OpportunityState, TotalsState
+from crm_database import ReadSession
+from crm_kernel.errors import Refusal
+from crm_records import Change, Draft, RecordHooks, RecordType, Writing
+from crm_sales.opportunity import store
+from crm_sales.opportunity.bodies import Lines
+from crm_sales.opportunity.known import known_for_changes, known_for_drafts
+from crm_sales.opportunity.lines import line_of, lines_json, totals_json
+from crm_sales.opportunity.settle import settle_change, settle_draft
+from crm_sales.opportunity.tables import OPPORTUNITY_FIELDS, opportunity
+
+
+class OpportunityHooks(RecordHooks):
+    """Stage, value, probability and lines of new and changed opportunities."""
+
+    async def prepare_create(self, unit: Writing, drafts: Sequence[Draft]) -> None:
+        known = await known_for_drafts(unit, drafts)
+        for draft in drafts:
+            try:
+                settle_draft(unit, known, draft)
+            except Refusal as refusal:
+                draft.refuse(refusal)
+
+    async def prepare_change(self, unit: Writing, changes: Sequence[Change]) -> None:
+        known = await known_for_changes(unit, changes)
+        for change in changes:
+            try:
+                settle_change(unit, known, change)
+            except Refusal as refusal:
+                change.refuse(refusal)
+
+    async def after_write(self, unit: Writing, rows: Sequence[Draft | Change]) -> None:
+        lines = {row.id: [line_of(state) for state in row.parts["lines"]] for row in rows if "lines" in row.parts}
+        if lines:
+            new = [row.id for row in rows if isinstance(row, Draft)]
+            await store.replace_lines(unit.session, lines, new=new)
+
+    async def read_parts(self, session: ReadSession, ids: Sequence[uuid.UUID]) -> Mapping[uuid.UUID, dict[str, Any]]:
+        found = await store.lines_of(session, ids)
+        return {key: {"lines": lines_json(lines), "totals": totals_json(lines)} for key, lines in found.items()}
+
+
+OPPORTUNITY = RecordType(
+    service="sales",
+    name="opportunity",
+    plural="opportunities",
+    title="Opportunity",
+    titles={"ko": "영업 기회", "zh": "商机", "ru": "Сделка"},
+    table=opportunity,
+    events=OPPORTUNITY_EVENTS,
+    state=OpportunityState,
+    fields=OPPORTUNITY_FIELDS,
+    number="OPP-{yy}{mm}-{n:04}",
+    hooks=OpportunityHooks(),
+    parts={"lines": list[LineState], "totals": TotalsState | None},
+    inputs={"lines": Lines},
+)

@@ -1,0 +1,7 @@
+"""The composition root of the worker: what this service does with events, and when it does something by itself."""
+
+from crm_events import Reaction, Schedule
+from crm_sales.customer.reactions import REACTIONS as CUSTOMER_REACTIONS
+
+REACTIONS: tuple[Reaction, ...] = (*CUSTOMER_REACTIONS,)
+SCHEDULES: tuple[Schedule, ...] = ()
