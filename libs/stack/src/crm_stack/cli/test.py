@@ -20,6 +20,9 @@ _QUICK = (
     "services/customers/tests",
 )
 
+# Options that only make sense in one process, or that say themselves how many there shall be.
+_ALONE = frozenset({"-n", "--numprocesses", "--pdb", "-s", "--capture", "--collect-only", "--co", "--version", "--dist"})
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -63,6 +66,9 @@ def pytest_arguments(root: Path, given: list[str], *, quick: bool, full: bool) -
         Failure: there is nothing to run.
     """
     chosen = [] if full else ["-m", "not slow"]
+    if not _ALONE.intersection(argument.partition("=")[0] for argument in given):
+        # Two processes, however many processors there are: the suites start servers of their own.
+        chosen += ["-n", "2", "--dist", "loadgroup"]
     named = any((root / argument.partition("::")[0]).exists() for argument in given if not argument.startswith("-"))
     if quick and not named:
         found = [str(path.relative_to(root)) for pattern in _QUICK for path in sorted(root.glob(pattern))]
