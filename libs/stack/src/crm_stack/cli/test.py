@@ -21,7 +21,9 @@ _QUICK = (
 )
 
 # Options that only make sense in one process, or that say themselves how many there shall be.
-_ALONE = frozenset({"-n", "--numprocesses", "--pdb", "-s", "--capture", "--collect-only", "--co", "--version", "--dist"})
+_ALONE = frozenset(
+    {"-n", "--numprocesses", "--pdb", "-s", "--capture", "--collect-only", "--co", "--version", "--dist"}
+)
 
 
 def register(app: typer.Typer) -> None:
