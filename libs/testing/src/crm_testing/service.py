@@ -1,9 +1,13 @@
 """A service as it runs, without network and broker: its application on a migrated database, an organisation in its directory, real
 tokens with the shipped roles' rights, and events given to its reactions by the consumer's own code.
 
+    @pytest.fixture                                         # not async: migrations run a loop of their own
+    def sales_dsn(make_database, postgres_server):
+        return make_database(migrated("sales", postgres_server))
+
     @pytest.fixture
-    async def sales(make_database, postgres_server):
-        async with running(SERVICE, make_database(migrated("sales", postgres_server))) as found:
+    async def sales(sales_dsn):
+        async with running(SERVICE, sales_dsn) as found:
             yield found
 
     async def test_…(sales):
@@ -59,7 +63,7 @@ class Rights:
     scopes: Mapping[str, Mapping[str, Rule]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Person:
     """Somebody of the organisation, with a role's rights."""
 

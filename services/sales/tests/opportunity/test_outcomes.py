@@ -209,6 +209,18 @@ async def test_outcomes_of_many_and_the_same_again_change_nothing(sales: Running
     assert await sales.position() == before
 
 
+@pytest.mark.requirement("PL-21", "PL-30")
+async def test_of_many_those_that_are_only_seen_are_refused(sales: Running, rep: Caller, stages: Stages) -> None:
+    made = await make_opportunity(rep)
+    colleague = sales.caller(sales.people.colleague)
+    await rep.done("PUT", f"/opportunities/{made['id']}/members/{sales.people.colleague.id}", json={"right": "read"})
+    for path, row in (("outcomes", {"outcome": "won"}), ("advance", {"stage_id": stages["Engaging"]})):
+        answer = await colleague.done("POST", f"/opportunities/{path}", json={"rows": [{"id": made["id"], **row}]})
+        assert [one["code"] for one in answer["rows"]] == ["scope.record"]
+    assert (await act(colleague, made, "win"))["code"] == "scope.record"
+    assert (await rep.done("GET", f"/opportunities/{made['id']}"))["version"] == 2
+
+
 @pytest.mark.requirement("PL-20")
 async def test_outcomes_in_the_past_need_the_permission(rep: Caller) -> None:
     made = await make_opportunity(rep)

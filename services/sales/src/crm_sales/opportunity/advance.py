@@ -69,7 +69,7 @@ def _step(
     """The change that the step is; None when the opportunity is in the stage already."""
     if stage_id == found["stage_id"]:
         return None
-    if False:
+    if found["outcome"] != "open":
         raise NotOpen(f"It is {found['outcome'].replace('_', ' ')}; reopen it first")
     pipeline = pipelines[found["pipeline_id"]]
     regression = check_step(pipeline, found["stage_id"], stage_id)
