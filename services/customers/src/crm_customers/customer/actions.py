@@ -7,20 +7,36 @@ from collections.abc import Sequence
 from crm_contracts.customers import CUSTOMER_EVENTS, CustomerDealt, CustomerState
 from crm_customers.contact.actions import follow_owner
 from crm_customers.customer import store
-from crm_customers.customer.rules import check_no_cycle, parent_unknown
+from crm_customers.customer.rules import ParentCycle, check_no_cycle, parent_unknown
 from crm_customers.customer.tables import CUSTOMER_FIELDS, customer
-from crm_kernel.errors import Refusal
+from crm_customers.pool.rules import AlreadyInPool
 from crm_records import Change, Draft, Record, RecordHooks, RecordType, Writing, lock_one, lock_records, write_changes
 
 
 class CustomerHooks(RecordHooks):
-    """A parent must be visible to who names it, and no customer belongs to itself."""
+    """A parent must be visible to who names it, no customer belongs to itself, and one in a pool changes hands only through it."""
 
     async def prepare_create(self, unit: Writing, drafts: Sequence[Draft]) -> None:
         await _check_parents(unit, [draft for draft in drafts if draft["parent_id"]])
 
     async def prepare_change(self, unit: Writing, changes: Sequence[Change]) -> None:
-        await _check_parents(unit, [change for change in changes if change.values.get("parent_id")])
+        # The parent that it has already may be out of the caller's sight by now: leaving it is no question.
+        moved = [change for change in changes if change["parent_id"] != change.record["parent_id"]]
+        named = [change for change in moved if change["parent_id"]]
+        await _check_parents(unit, named)
+        if named:
+            await _check_cycles(unit, moved)
+
+    async def prepare_transfer(
+        self,
+        unit: Writing,  # noqa: ARG002  (for those who need more than the rows)
+        changes: Sequence[Change],
+    ) -> None:
+        for change in changes:
+            if change.record["pool_id"] is not None:
+                change.refuse(
+                    AlreadyInPool("The customer waits in a public pool: it is claimed or assigned from there")
+                )
 
     async def after_write(self, unit: Writing, rows: Sequence[Draft | Change]) -> None:
         moved = {row.id: row.owner_id for row in rows if isinstance(row, Change) and row.owner_changes}
@@ -32,17 +48,26 @@ async def _check_parents(unit: Writing, rows: Sequence[Draft | Change]) -> None:
     if not rows:
         return
     found = await store.visible(unit.session, unit.scope("customers.customer", "read"), [r["parent_id"] for r in rows])
-    moves = [row for row in rows if isinstance(row, Change)]
-    if moves:
-        await store.lock_tree(unit.session)
     for row in rows:
         if row["parent_id"] not in found:
             row.refuse(parent_unknown())
-    for row in moves:
+
+
+async def _check_cycles(unit: Writing, moved: Sequence[Change]) -> None:
+    """moved: all rows of the request that get another parent, or none; each is judged after those before it."""
+    await store.lock_tree(unit.session)
+    parents: dict[uuid.UUID, uuid.UUID | None] = {}
+    parents.update(await store.parents_above(unit.session, [row["parent_id"] for row in moved if row["parent_id"]]))
+    for row in moved:
+        if row.refusal is not None:
+            continue
         try:
-            check_no_cycle(row.id, await store.ancestors(unit.session, row["parent_id"]))
-        except Refusal as refusal:
+            if row["parent_id"]:
+                check_no_cycle(row.id, row["parent_id"], parents)
+        except ParentCycle as refusal:
             row.refuse(refusal)
+        else:
+            parents[row.id] = row["parent_id"]
 
 
 CUSTOMER = RecordType(

@@ -1,9 +1,9 @@
 """What must hold between customers (CU-20). Pure."""
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Mapping
 
-from crm_kernel.errors import Conflict, FieldError, Invalid
+from crm_kernel.errors import FieldError, Invalid
 
 
 class ParentUnknown(Invalid):
@@ -20,19 +20,20 @@ class ParentCycle(Invalid):
     title = "The customer would belong to itself"
 
 
-class HasContacts(Conflict):
-    """409: contacts hang on the customer."""
-
-    code = "customer.has_contacts"
-    title = "The customer still has contacts"
-
-
 def parent_unknown() -> ParentUnknown:
     """The refusal, pointing at the field."""
     return ParentUnknown(errors=[FieldError("/parent_id", ParentUnknown.code, ParentUnknown.title)])
 
 
-def check_no_cycle(customer_id: uuid.UUID, above_parent: Collection[uuid.UUID]) -> None:
-    """above_parent: the new parent and everybody above it. Raises ParentCycle."""
-    if customer_id in above_parent:
-        raise ParentCycle(errors=[FieldError("/parent_id", ParentCycle.code, ParentCycle.title)])
+def check_no_cycle(customer_id: uuid.UUID, parent_id: uuid.UUID, parents: Mapping[uuid.UUID, uuid.UUID | None]) -> None:
+    """Whether the customer may belong to the parent. parents: customer → parent, at least from the new parent up to the top.
+
+    Raises ParentCycle.
+    """
+    met: set[uuid.UUID] = set()
+    above: uuid.UUID | None = parent_id
+    while above is not None and above not in met:
+        if above == customer_id:
+            raise ParentCycle(errors=[FieldError("/parent_id", ParentCycle.code, ParentCycle.title)])
+        met.add(above)
+        above = parents.get(above)

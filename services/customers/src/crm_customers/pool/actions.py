@@ -7,9 +7,17 @@ from typing import Any
 
 import asyncpg
 
-from crm_contracts.customers import CustomerAssigned, CustomerClaimed, CustomerReleased, PoolChanged, PoolCreated
+from crm_contracts.customers import (
+    CustomerAssigned,
+    CustomerClaimed,
+    CustomerReleased,
+    PoolChanged,
+    PoolCreated,
+    PoolMove,
+)
 from crm_customers.contact.actions import follow_owner
 from crm_customers.customer.actions import CUSTOMER
+from crm_customers.membership import forget_new_owners, without_new_owner
 from crm_customers.pool import store
 from crm_customers.pool.rules import (
     AlreadyClaimed,
@@ -94,11 +102,12 @@ async def claim(unit: WriteUnit, customer_id: uuid.UUID) -> Record:
     Raises NotFound, NotInPool, AlreadyClaimed, OnHold, CoolingDown, ClaimCapReached.
     """
     found = await _lock_any(unit, customer_id)
-    way = await store.way_out(unit.session, customer_id)
-    if found is None or way is None:
+    if found is None:
         raise NotFound
+    ways = await store.ways_out(unit.session, [customer_id])
+    way = ways[customer_id]
     if found["pool_id"] is None:
-        raise await _why_not_pooled(unit, found, way["last_pool_id"])
+        raise await _why_not_pooled(unit, found, way.last_pool_id)
     row = await store.read_pool(unit.session, found["pool_id"])
     if row is None:
         raise NotFound
@@ -110,13 +119,14 @@ async def claim(unit: WriteUnit, customer_id: uuid.UUID) -> Record:
     today = unit.calendar.today(unit.now)
     check_claim(
         pool,
-        _pooled(found, way["previous_owner_id"]),
+        _pooled(found, way.previous_owner_id),
         user_id=me,
         claimed_today=await store.claims_since(unit.session, pool.id, me, unit.calendar.start_of(today)),
         next_day=unit.calendar.start_of(today + _DAY),
         now=unit.now,
     )
-    return await _leave_pool(unit, found, me, CustomerClaimed, way["previous_owner_id"], None)
+    taken = await _leave_pool(unit, [found], me, CustomerClaimed, ways, None)
+    return taken[customer_id]
 
 
 async def _why_not_pooled(unit: WriteUnit, found: Record, last_pool_id: uuid.UUID | None) -> Refusal:
@@ -144,23 +154,24 @@ async def assign(
     if not is_administrator(unit, pool):
         raise NotPoolAdministrator
     require_assignable(unit, CUSTOMER, user_id)
+    asked = list(dict.fromkeys(customer_ids))
     system = _system(unit, "an administrator assigns what is in the pool")
-    found = await lock_records(system, CUSTOMER, customer_ids)
-    answers: list[tuple[uuid.UUID, Refusal | None]] = []
-    for customer_id in dict.fromkeys(customer_ids):
+    found = await lock_records(system, CUSTOMER, asked)
+    refusals: dict[uuid.UUID, Refusal] = {}
+    leaving: list[Record] = []
+    for customer_id in asked:
         one = found.get(customer_id)
         try:
-            if one is None or one["pool_id"] != pool.id:
+            # An unknown customer is answered as one that has left: what is not in the pool is nobody's business here.
+            if one is None:
                 raise AlreadyClaimed
             check_assign(pool, _pooled(one, None))
-            way = await store.way_out(unit.session, customer_id)
-            previous = None if way is None else way["previous_owner_id"]
-            await _leave_pool(unit, one, user_id, CustomerAssigned, previous, reason)
-        except Refusal as refusal:
-            answers.append((customer_id, refusal))
-        else:
-            answers.append((customer_id, None))
-    return answers
+            leaving.append(one)
+        except AlreadyClaimed as refusal:
+            refusals[customer_id] = refusal
+    ways = await store.ways_out(unit.session, [one.id for one in leaving])
+    await _leave_pool(unit, leaving, user_id, CustomerAssigned, ways, reason)
+    return [(customer_id, refusals.get(customer_id)) for customer_id in asked]
 
 
 async def release(unit: WriteUnit, customer_id: uuid.UUID, reason: str, pool_id: uuid.UUID | None) -> Record:
@@ -190,23 +201,30 @@ async def release(unit: WriteUnit, customer_id: uuid.UUID, reason: str, pool_id:
 
 
 async def _leave_pool(
-    unit: WriteUnit, found: Record, to: uuid.UUID, event: type, previous: uuid.UUID | None, reason: str | None
-) -> Record:
-    change = Change(
-        index=0,
-        record=found,
-        values={"pool_id": None, "pooled_at": None},
-        owner_id=to,
-        owner_changes=True,
-        extra={
-            "pool_id": found["pool_id"],
-            "previous_owner_id": None if previous is None else uuid.UUID(int=previous.int),
-            "reason": reason,
-        },
-    )
-    await write_changes(unit, CUSTOMER, [change], event)
-    await follow_owner(unit, {found.id: to})
-    return change.after or found
+    unit: WriteUnit,
+    leaving: Sequence[Record],
+    to: uuid.UUID,
+    event: type[PoolMove],
+    ways: Mapping[uuid.UUID, store.Way],
+    reason: str | None,
+) -> Mapping[uuid.UUID, Record]:
+    """Give customers of a pool, locked, to a user, with their contacts; answers them as they are then."""
+    changes = []
+    for index, one in enumerate(leaving):
+        change = Change(
+            index=index,
+            record=one,
+            values={"pool_id": None, "pooled_at": None},
+            owner_id=to,
+            owner_changes=True,
+            extra={"pool_id": one["pool_id"], "previous_owner_id": ways[one.id].previous_owner_id, "reason": reason},
+        )
+        without_new_owner(change)
+        changes.append(change)
+    written = await write_changes(unit, CUSTOMER, changes, event)
+    await forget_new_owners(unit.session, CUSTOMER, written)
+    await follow_owner(unit, {change.id: to for change in written})
+    return {change.id: change.after or change.record for change in written}
 
 
 async def _lock_any(unit: WriteUnit, customer_id: uuid.UUID) -> Record | None:
@@ -222,7 +240,7 @@ def _pooled(found: Record, previous: uuid.UUID | None) -> Pooled:
     return Pooled(
         pool_id=found["pool_id"],
         pooled_at=found["pooled_at"],
-        previous_owner_id=None if previous is None else uuid.UUID(int=previous.int),
+        previous_owner_id=previous,
         locked=bool(found["locked"]),
     )
 

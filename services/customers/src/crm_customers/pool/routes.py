@@ -5,6 +5,7 @@ import uuid
 from typing import Annotated, Any
 
 import asyncpg
+from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from crm_authz import TargetOutOfScope
@@ -29,44 +30,44 @@ from crm_web import CursorInvalid, Json, ReadUnit, Router, WriteUnit
 router = Router("customers", tag="pools", module="customers", scoped=True)
 
 Limit = Annotated[int, Field(ge=1, le=200)]
+Cursor = Annotated[str | None, Query(max_length=4000)]
 
 
-class PoolSettings(BaseModel):
-    """A pool's members and limits. open_to_all: whoever may claim at all is a member."""
+class PoolLimits(BaseModel):
+    """What a pool is called and allows. open_to_all: whoever may claim at all is a member."""
 
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field(min_length=1, max_length=100)
-    administrator_ids: list[Id] = Field(default_factory=list, max_length=200)
-    member_user_ids: list[Id] = Field(default_factory=list, max_length=1000)
-    member_department_ids: list[Id] = Field(default_factory=list, max_length=200)
     open_to_all: bool = True
     daily_claim_cap: int | None = Field(default=None, ge=1, le=100_000)
     cooldown_days: int = Field(default=0, ge=0, le=3650)
     hold_hours: int = Field(default=0, ge=0, le=8760)
 
 
-class PoolPatch(BaseModel):
+class PoolSettings(PoolLimits):
+    """A pool's members and limits."""
+
+    administrator_ids: list[Id] = Field(default_factory=list, max_length=200)
+    member_user_ids: list[Id] = Field(default_factory=list, max_length=1000)
+    member_department_ids: list[Id] = Field(default_factory=list, max_length=200)
+
+
+class PoolPatch(PoolSettings):
     """What is to change; members left out stay."""
 
-    model_config = ConfigDict(extra="forbid")
-
     name: str = Field(default="", min_length=1, max_length=100)
-    administrator_ids: list[Id] = Field(default_factory=list, max_length=200)
-    member_user_ids: list[Id] = Field(default_factory=list, max_length=1000)
-    member_department_ids: list[Id] = Field(default_factory=list, max_length=200)
-    open_to_all: bool = True
-    daily_claim_cap: int | None = Field(default=None, ge=1, le=100_000)
-    cooldown_days: int = Field(default=0, ge=0, le=3650)
-    hold_hours: int = Field(default=0, ge=0, le=8760)
 
 
-class PoolView(PoolSettings):
+class PoolView(PoolLimits):
     """A pool."""
 
     id: uuid.UUID
     version: int
     is_default: bool
+    administrator_ids: list[uuid.UUID]
+    member_user_ids: list[uuid.UUID]
+    member_department_ids: list[uuid.UUID]
 
 
 class PoolList(BaseModel):
@@ -171,7 +172,7 @@ async def list_pool_customers(
     id: Id,
     unit: ReadUnit,
     limit: Limit = 50,
-    cursor: str | None = None,
+    cursor: Cursor = None,
 ) -> Json:
     pool = await actions.member_pool(unit, id)
     bound = ["pool", str(pool.id)]
@@ -239,7 +240,7 @@ async def read_pool_history(
     id: Id,
     unit: ReadUnit,
     limit: Limit = 50,
-    cursor: str | None = None,
+    cursor: Cursor = None,
 ) -> PoolMoves:
     pool = await actions.member_pool(unit, id)
     bound = ["pool-history", str(pool.id)]
@@ -258,7 +259,7 @@ async def read_customer_pool_history(
     id: Id,
     unit: ReadUnit,
     limit: Limit = 50,
-    cursor: str | None = None,
+    cursor: Cursor = None,
 ) -> PoolMoves:
     await read_record(unit.session, CUSTOMER, unit.scope(CUSTOMER.key, "read"), id)
     bound = ["customer-pool-history", str(id)]

@@ -100,7 +100,7 @@ class Pool:
 
 @dataclass(frozen=True)
 class Pooled:
-    """A customer's place in a pool. previous_owner_id, left_owner_at: who owned it last, and until when."""
+    """A customer's place in a pool. previous_owner_id: who gave it up, at `pooled_at`."""
 
     pool_id: uuid.UUID | None
     pooled_at: dt.datetime | None

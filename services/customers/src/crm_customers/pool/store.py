@@ -3,10 +3,12 @@
 import datetime as dt
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from crm_customers.customer.tables import customer
 from crm_customers.pool.tables import pool
@@ -26,9 +28,11 @@ _ONE_LOCKED = query(sa.select(pool).where(pool.c.id == _ID).with_for_update())
 _DEFAULT = query(sa.select(pool).where(pool.c.is_default))
 _ALL = query(sa.select(pool).order_by(pool.c.name, pool.c.id))
 _LOCK = query(sa.select(sa.func.pg_advisory_xact_lock(sa.bindparam("key", type_=sa.BigInteger))))
-_WAY_OUT = query(
-    sa.select(customer.c.previous_owner_id, customer.c.last_pool_id).where(customer.c.id == _ID),
-    unscoped="read after the row was locked; nothing of it is shown",
+_WAYS_OUT = query(
+    sa.select(customer.c.id, customer.c.previous_owner_id, customer.c.last_pool_id).where(
+        customer.c.id == sa.func.any(sa.bindparam("ids", type_=ARRAY(sa.Uuid())))
+    ),
+    unscoped="read after the rows were locked; nothing of them is shown",
 )
 _LEFT = query(
     sa.update(customer)
@@ -36,8 +40,8 @@ _LEFT = query(
     .values(previous_owner_id=sa.bindparam("previous_owner_id", type_=sa.Uuid), last_pool_id=_POOL),
     unscoped="the row is locked, and record() has just written it",
 )
-# The journal's index by pool (migration 0001) serves both: the expression must be written as there.
-_pool_of_event: sa.ColumnElement[Any] = sa.cast(journal.c.data.op("->>")("pool_id"), sa.Uuid)
+# The journal's index by pool (migration 0001) serves both: the expression must be written as there, its key no parameter.
+_pool_of_event: sa.ColumnElement[Any] = sa.cast(journal.c.data.op("->>")(sa.literal_column("'pool_id'")), sa.Uuid)
 _IS_MOVE = journal.c.type.in_([sa.literal_column(f"'{name}'") for name in MOVES])
 _CLAIMS = query(
     sa.select(sa.func.count())
@@ -95,9 +99,27 @@ async def claims_since(session: ReadSession, pool_id: uuid.UUID, user_id: uuid.U
     return int(await session.value(_CLAIMS, pool_id=pool_id, user_id=user_id, since=since, first=first))
 
 
-async def way_out(session: ReadSession, customer_id: uuid.UUID) -> asyncpg.Record | None:
-    """previous_owner_id and last_pool_id of a locked customer."""
-    return await session.first(_WAY_OUT, id=customer_id)
+@dataclass(frozen=True)
+class Way:
+    """How a customer came to where it is: who gave it up last, and which pool it was in last; None: nobody, none."""
+
+    previous_owner_id: uuid.UUID | None
+    last_pool_id: uuid.UUID | None
+
+
+async def ways_out(session: ReadSession, customer_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, Way]:
+    """The ways of locked customers."""
+    rows = await session.fetch(_WAYS_OUT, ids=list(customer_ids))
+    return {_plain(row["id"]): Way(_optional(row["previous_owner_id"]), _optional(row["last_pool_id"])) for row in rows}
+
+
+def _plain(value: uuid.UUID) -> uuid.UUID:
+    """The driver's UUID as the standard library's."""
+    return uuid.UUID(int=value.int)
+
+
+def _optional(value: uuid.UUID | None) -> uuid.UUID | None:
+    return None if value is None else _plain(value)
 
 
 async def note_way(
@@ -136,7 +158,7 @@ async def moves_of_customer(
     session: ReadSession, customer_id: uuid.UUID, before: uuid.UUID | None, limit: int
 ) -> list[asyncpg.Record]:
     """What happened to a customer in pools, newest first, before an event."""
-    statement = sa.select(*_MOVE_COLUMNS).where(journal.c.subject == customer_id, journal.c.type.in_(MOVES))
+    statement = sa.select(*_MOVE_COLUMNS).where(journal.c.subject == customer_id, _IS_MOVE)
     return await _moves(session, statement, before, limit)
 
 

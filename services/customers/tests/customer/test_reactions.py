@@ -1,0 +1,61 @@
+"""The first won deal makes a prospect a customer (SA-8)."""
+
+from typing import Any
+
+import pytest
+from services.customers.tests.conftest import make_customer, told
+
+from crm_contracts import registry
+from crm_contracts.sales import OpportunityWon
+from crm_kernel import new_id
+from crm_testing.service import Caller, Running, envelope
+
+
+def won(customer_id: str | None, *, occurred_at: str = "2026-11-20T09:00:00Z", **changes: Any) -> Any:
+    """A won opportunity, as the sales service tells of it."""
+    example = registry.examples[OpportunityWon.type]
+    data = {**example, "occurred_at": occurred_at, "state": {**example["state"], "customer_id": customer_id}, **changes}
+    return envelope(OpportunityWon, new_id(), data)
+
+
+@pytest.mark.requirement("SA-8")
+async def test_the_first_won_deal_makes_a_prospect_a_customer(customers: Running, rep: Caller) -> None:
+    made = await make_customer(rep)
+    first = won(made["id"])
+    await customers.hear(first)
+    now = await rep.done("GET", f"/customers/{made['id']}")
+    assert (now["lifecycle"], now["dealt_at"], now["version"]) == ("customer", "2026-11-20T09:00:00Z", 2)
+    (_, (fact, event)) = await told(customers, made)
+    assert (fact, event.opportunity_id, event.state.lifecycle) == ("dealt", first.subject, "customer")
+    assert event.occurred_at.isoformat() == "2026-11-20T09:00:00+00:00"
+    assert (event.actor.kind, event.changes["lifecycle"].new) == ("system", "customer")
+    assert event.access is not None
+    assert event.access.owner_id == customers.people.rep.id
+
+
+@pytest.mark.requirement("SA-8")
+async def test_the_same_and_further_wins_change_nothing(customers: Running, rep: Caller) -> None:
+    made = await make_customer(rep)
+    first = won(made["id"])
+    await customers.hear(first)
+    await customers.hear(first)
+    await customers.hear(won(made["id"], occurred_at="2026-11-22T09:00:00Z"))
+    assert [fact for fact, _ in await told(customers, made)] == ["created", "dealt"]
+    assert (await rep.done("GET", f"/customers/{made['id']}"))["dealt_at"] == "2026-11-20T09:00:00Z"
+
+
+@pytest.mark.requirement("SA-8")
+async def test_a_deal_with_an_unknown_customer_or_none_is_taken_note_of_and_does_nothing(customers: Running) -> None:
+    await customers.hear(won(str(new_id())), won(None))
+    assert await customers.events("crm.customers.customer.%") == []
+    assert await customers.dead_letters() == []
+
+
+@pytest.mark.requirement("SA-8")
+async def test_a_deleted_customer_becomes_one_too(customers: Running, rep: Caller, manager: Caller) -> None:
+    made = await make_customer(rep)
+    await manager.done("DELETE", f"/customers/{made['id']}")
+    await customers.hear(won(made["id"]))
+    assert (await rep("GET", f"/customers/{made['id']}")).status == 404
+    restored = await manager.done("POST", f"/customers/{made['id']}/restore")
+    assert restored["lifecycle"] == "customer"
