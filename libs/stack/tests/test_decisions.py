@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from pathlib import Path
 
@@ -53,7 +54,8 @@ def test_a_taken_gateway_port_is_refused_with_who_holds_it_and_what_to_do(tmp_pa
         with pytest.raises(PortTaken) as refused:
             plan_ports(tmp_path / "ports.json", ["gateway"], port)
     assert f"port {port} is held by" in str(refused.value)
-    assert "pytest" in str(refused.value), "the holder's command line is told"
+    argument = Path("/proc/self/cmdline").read_bytes().split(b"\0")[0].decode()
+    assert f"(pid {os.getpid()}): {argument}" in str(refused.value), "the holder and its command line are told"
     assert f"./crm up --port {port + 1}" in str(refused.value)
     assert not (tmp_path / "ports.json").exists()
 
@@ -130,6 +132,9 @@ def test_services_are_those_with_an_application_identity_first(tmp_path: Path) -
     assert services_of(tmp_path) == ("identity", "customers", "sales")
 
 
+TWO_PROCESSES = ["-n", "2", "--dist", "loadgroup"]
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     for file in (
@@ -148,6 +153,7 @@ def test_quick_runs_all_rules_and_one_services_slices(root: Path) -> None:
     assert pytest_arguments(root, ["-x"], quick=True, full=False) == [
         "-m",
         "not slow",
+        *TWO_PROCESSES,
         "libs/kernel/tests",
         "services/sales/tests/product/test_rules.py",
         "services/customers/tests",
@@ -161,8 +167,8 @@ def test_paths_given_are_what_runs(root: Path) -> None:
 
 
 def test_full_leaves_nothing_out(root: Path) -> None:
-    assert pytest_arguments(root, [], quick=False, full=True) == []
-    assert pytest_arguments(root, [], quick=False, full=False) == ["-m", "not slow"]
+    assert pytest_arguments(root, [], quick=False, full=True) == TWO_PROCESSES
+    assert pytest_arguments(root, [], quick=False, full=False) == ["-m", "not slow", *TWO_PROCESSES]
 
 
 def test_quick_without_tests_says_so(tmp_path: Path) -> None:

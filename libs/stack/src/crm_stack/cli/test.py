@@ -68,10 +68,10 @@ def pytest_arguments(root: Path, given: list[str], *, quick: bool, full: bool) -
         Failure: there is nothing to run.
     """
     chosen = [] if full else ["-m", "not slow"]
-    if not _ALONE.intersection(argument.partition("=")[0] for argument in given):
+    named = any((root / argument.partition("::")[0]).exists() for argument in given if not argument.startswith("-"))
+    if not named and not _ALONE.intersection(argument.partition("=")[0] for argument in given):
         # Two processes, however many processors there are: the suites start servers of their own.
         chosen += ["-n", "2", "--dist", "loadgroup"]
-    named = any((root / argument.partition("::")[0]).exists() for argument in given if not argument.startswith("-"))
     if quick and not named:
         found = [str(path.relative_to(root)) for pattern in _QUICK for path in sorted(root.glob(pattern))]
         # A file below a folder that is run anyway is not named a second time.
