@@ -45,6 +45,10 @@ class StackOptions:
     """More folders to import from; tests only."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """More settings for every service."""
+    rates: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Kinds of rate whose limits at the gateway are others: kind → (burst, requests per second)."""
+    beside: Mapping[str, int] = field(default_factory=dict)
+    """Services that somebody else runs on this machine, for the gateway to lead to: name → port. Measurements only."""
     log_level: str = "info"
 
     @property

@@ -131,6 +131,16 @@ def _broker_part(options: StackOptions, port: int) -> CommandPart:
     )
 
 
+def gateway_settings(options: StackOptions, address: str) -> gateway.GatewaySettings:
+    """The gateway's settings: its defaults, but for the rates that the options name."""
+    buckets = dict(gateway.BUCKETS)
+    for kind in buckets:
+        if kind in options.rates:
+            burst, per_second = options.rates[kind]
+            buckets[kind] = gateway.Bucket(burst=burst, per_second=per_second)
+    return gateway.GatewaySettings(tokens=gateway.TokenRules(issuer=address), buckets=buckets)
+
+
 def _gateway_part(options: StackOptions, ports: Mapping[str, int], address: str) -> CommandPart:
     layout = options.layout
     table = Path(options.routes) if options.routes else workspace() / "deploy" / "gateway" / "routes.json"
@@ -141,9 +151,13 @@ def _gateway_part(options: StackOptions, ports: Mapping[str, int], address: str)
                 layout.gateway,
                 listen=(LOOPBACK, ports[GATEWAY]),
                 admin=(LOOPBACK, ports[GATEWAY_ADMIN]),
-                routes=gateway.load_routes(table, options.services),
-                services={service: (LOOPBACK, ports[service]) for service in options.services},
+                routes=gateway.load_routes(table, (*options.services, *options.beside)),
+                services={
+                    **{service: (LOOPBACK, ports[service]) for service in options.services},
+                    **{service: (LOOPBACK, port) for service, port in options.beside.items()},
+                },
                 issuer=address,
+                settings=gateway_settings(options, address),
             )
         except (gateway.RouteTableInvalid, gateway.GatewaySettingsInvalid, OSError, ValueError) as refused:
             raise PartDidNotStart(f"the gateway's configuration: {refused}") from refused

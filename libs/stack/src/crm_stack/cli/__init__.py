@@ -26,6 +26,7 @@ COMMANDS: dict[str, str] = {
     "doctor": "crm_stack.cli.doctor",
     "events": "crm_stack.cli.events",
     "demo": "crm_stack.cli.demo",
+    "bench": "crm_stack.cli.bench",
     "test": "crm_stack.cli.test",
 }
 

@@ -1,0 +1,82 @@
+"""`crm bench`."""
+
+from __future__ import annotations
+
+import importlib
+import signal
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from crm_stack.cli.failure import USAGE, Failure
+
+if TYPE_CHECKING:
+    from crm_stack.bench.result import Result
+
+#: Each is a module of crm_stack.bench with `run(size, seconds, repeats)`, which yields its results. It stands here once a run was
+#: seen to end.
+BENCHMARKS: dict[str, str] = {
+    "gateway": "crm_stack.bench.gateway",
+    "read": "crm_stack.bench.read",
+    "list": "crm_stack.bench.lists",
+    "write": "crm_stack.bench.write",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command()
+    def bench(
+        name: Annotated[str, typer.Argument(help=f"{', '.join(BENCHMARKS)}, or all.")],
+        size: Annotated[int, typer.Option(min=1000, help="Customers that are loaded first.")] = 20_000,
+        seconds: Annotated[float, typer.Option(min=0.2, max=60, help="Length of one run of subject or reference.")] = 1,
+        repeats: Annotated[int, typer.Option(min=5, max=50, help="Turns of subject and reference.")] = 5,
+        json: Annotated[bool, typer.Option("--json", help="Only the lines of JSON.")] = False,
+    ) -> None:
+        """Measure against a reference in the same run, on a stack of its own in a temporary folder.
+
+        Each result is one line of JSON; goals and what was found: docs/measurements.md.
+
+        Examples:
+
+            ./crm bench read
+
+            ./crm bench list --size 1000000 --json
+        """
+        if name != "all" and name not in BENCHMARKS:
+            raise Failure(f"No measurement is called {name}.", f"There are: {', '.join(BENCHMARKS)}, all.", USAGE)
+        for chosen in BENCHMARKS if name == "all" else (name,):
+            _measure(chosen, size, seconds, repeats, only_json=json)
+
+
+def _measure(name: str, size: int, seconds: float, repeats: int, *, only_json: bool) -> None:
+    from rich.console import Console
+
+    from crm_stack.bench.load import WrongAnswer
+    from crm_stack.local import StackDidNotStart
+
+    # Ended from outside, the stack is ended and its folder removed too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    console = Console(highlight=False)
+    try:
+        for result in importlib.import_module(BENCHMARKS[name]).run(size, seconds, repeats):
+            if not only_json:
+                console.print(_in_words(result))
+            # Not through rich, which would wrap the line.
+            sys.stdout.write(f"{result.line()}\n")
+            sys.stdout.flush()
+    except WrongAnswer as wrong:
+        raise Failure(f"{name}: a wrong answer, so no measurement. {wrong}") from wrong
+    except StackDidNotStart as failed:
+        raise Failure(str(failed)) from failed
+
+
+def _in_words(result: Result) -> str:
+    met = {True: "met", False: "[bold]not met[/bold]", None: ""}[result.met]
+    against = "" if result.reference is None else f" against {result.reference:,.1f}"
+    ratio = ""
+    if result.ratio is not None:
+        ratio = f", ratio {result.ratio:.2f} ({min(result.ratios):.2f} to {max(result.ratios):.2f})"
+    return f"{result.name}: {result.subject:,.1f}{against} {result.unit}{ratio}; goal {result.goal} {met}"
