@@ -79,6 +79,16 @@ async def test_a_token_in_the_query_or_of_another_key_opens_nothing(notes: Notes
     assert (forged.status_code, forged.json()["code"]) == (401, "token.invalid")
 
 
+@pytest.mark.requirement("ID-22", "PL-46")
+async def test_before_the_first_keys_are_known_a_token_is_neither_good_nor_bad(notes: Notes) -> None:
+    """Right after the first start: identity has signed it, and its key is still on its way."""
+    async with notes.database.write(WriteContext(now=dt.datetime.now(dt.UTC))) as session:
+        await session.connection.execute("TRUNCATE directory_key")
+    answer = await notes.client.get(NOTES, headers=notes.auth())
+    assert (answer.status_code, answer.json()["code"]) == (503, "directory.behind")
+    assert answer.headers["retry-after"] == "1"
+
+
 async def test_two_authorization_headers_are_refused(notes: Notes) -> None:
     pairs = [("authorization", f"Bearer {notes.token('nothing')}"), ("authorization", f"Bearer {notes.token()}")]
     answer = await notes.client.get(NOTES, headers=pairs)

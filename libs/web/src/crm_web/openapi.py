@@ -27,7 +27,10 @@ _PROBLEM = {
         "status": {"type": "integer"},
         "code": {"type": "string"},
         "detail": {"type": "string"},
-        "trace_id": {"type": "string"},
+        "trace_id": {
+            "type": ["string", "null"],
+            "description": "Under it the operators' logs tell more. Null when the request could not even be read.",
+        },
         "errors": {
             "type": "array",
             "items": {

@@ -3,7 +3,7 @@
 import datetime as dt
 from typing import Protocol
 
-from crm_authz import Directory, DirectoryKeeper, Principal, TokenVerifier
+from crm_authz import Directory, DirectoryBehind, DirectoryKeeper, Principal, TokenVerifier
 from crm_authz.keeper import LOOK_EVERY
 from crm_database import Database
 from crm_kernel.errors import Unauthenticated
@@ -48,6 +48,9 @@ class DirectorySecurity:
     ) -> tuple[Principal, Directory]:
         """See Security.admit."""
         directory = await self._keeper.current(database, at_most=0.0 if fresh else LOOK_EVERY)
+        if not directory.keys:
+            # As at the gateway: before the first keys nothing can be said of any token, also not that it is wrong.
+            raise DirectoryBehind("The keys that verify access tokens are not known here yet")
         principal = self._verifier.verify(token, directory.keys, now)
         return principal, await self._keeper.admit(database, principal)
 

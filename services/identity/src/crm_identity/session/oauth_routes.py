@@ -57,13 +57,14 @@ class OAuthRoute(ServiceRoute):
 
 
 def _documented(responses: Mapping[int | str, dict[str, Any]]) -> dict[int | str, dict[str, Any]]:
-    """The answers as they are: refusals in OAuth's form; a failure of ours may also be a problem document."""
+    """The answers as they are: refusals in OAuth's form; what is refused before it, or fails, may be a problem document."""
     found = dict(responses)
     # Bad input is 400 here, never 422; FastAPI would put that back unless the class of all of them is described.
     found["4XX"] = {**found.pop(422, {}), "description": "Refused"}
     for status, answer in found.items():
         if str(status) >= "400":
-            kept = answer.get("content", {}) if str(status) >= "500" else {}
+            # Before OAuth is reached (a body too large, say), and when we fail, a refusal is a problem document.
+            kept = answer.get("content", {}) if str(status) >= "500" or status == "4XX" else {}
             found[status] = {**answer, "content": {**kept, "application/json": {"schema": _REFUSAL}}}
     return found
 
