@@ -102,3 +102,49 @@ def may_reach(organisation, rules, holder, record, action, now):
     if any(rule_reaches(organisation, rule, holder, record["owner"]) for rule in rules):
         return True
     return shares(record, holder, action, now)
+
+
+def rule_of(role, record_type, action):
+    """The rule of one role: of the most exact key that it has for the record, the action class's own or that of `*`; or None.
+
+    A role is {"customers.customer" | "customers.*" | "*": {action class | "*": rule}}.
+    """
+    for key in (record_type, record_type.split(".")[0] + ".*", "*"):
+        if key in role:
+            return role[key].get(action, role[key].get("*"))
+    return None
+
+
+def rules_of(roles, record_type, action):
+    """The rules that somebody with these roles has: rights are the union of the roles."""
+    return [rule for role in roles if (rule := rule_of(role, record_type, action)) is not None]
+
+
+def allowed(organisation, roles, holder, record_type, record, action, now, by_ownership=False):
+    """Whether the holder of the roles may do this with a record; by_ownership: memberships don't count."""
+    judged = {"owner": record["owner"], "members": []} if by_ownership else record
+    return may_reach(organisation, rules_of(roles, record_type, action), holder, judged, action, now)
+
+
+def may_give(organisation, roles, holder, record_type, to):
+    """Whether the holder may make somebody the owner of a record: the transfer scope reaches them."""
+    rules = rules_of(roles, record_type, "transfer")
+    return any(rule_reaches(organisation, rule, holder, to) for rule in rules)
+
+
+def path(organisation, department, seen=()):
+    """The department and everything above it, removed ones too."""
+    entry = organisation["departments"].get(department)
+    if entry is None or entry["parent"] is None or department in seen:
+        return [department]
+    return [department, *path(organisation, entry["parent"], (*seen, department))]
+
+
+def is_pool_member(organisation, pool, user):
+    """Whether a user claims from a pool: named, administering, or of a named department or below it."""
+    if user in pool["users"] or user in pool["administrators"]:
+        return True
+    return any(
+        department in pool["departments"]
+        for department in path(organisation, organisation["users"][user]["department"])
+    )

@@ -1,0 +1,1 @@
+"""What producers, consumers and clients may rely on."""

@@ -1,0 +1,1 @@
+"""Parts that die while people work, on real servers."""

@@ -1,0 +1,86 @@
+"""`kill -9` of every part, and a broker that forgets everything, while people work (G1): nothing answered is lost, doubled or miscounted.
+
+The normal run kills each part once and wipes the broker's log twice, a minute's worth; `CRM_TEST_FULL=1` kills services twenty times,
+PostgreSQL five times and the broker ten times, under more than 100,000 writes.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from journeys.company import ADMINISTRATOR, Company
+from journeys.waiting import PATIENCE, until
+
+from crm_stack.local import Stack
+
+from . import proof
+from .load import Load
+
+FULL = os.environ.get("CRM_TEST_FULL") == "1"
+SERVICES = ("identity", "customers", "sales", "analytics")
+#: Answered writes between two faults.
+BETWEEN = 1500 if FULL else 20
+ROUNDS = 20 if FULL else 1
+#: Of these rounds PostgreSQL and the broker are killed in every fourth.
+SELDOM = 4
+#: Seconds for BETWEEN writes, a part's coming back included.
+SECONDS = (600.0 if FULL else 60.0) * PATIENCE
+
+
+@pytest.fixture(scope="module")
+def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
+    """A company on a stack of its own."""
+    with Stack.start(tmp_path_factory.mktemp("stack-faults"), administrator=ADMINISTRATOR) as stack:
+        found = Company(stack)
+        admin = found.administrator
+        until(lambda: {status for status, _ in admin.everywhere()} == {200}, 30.0, "every service knows the company")
+        yield found
+        found.close()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One worker of pytest-xdist for the stack."""
+    for item in items:
+        if Path(__file__) == item.path:
+            item.add_marker(pytest.mark.xdist_group("faults"))
+
+
+def afflict(stack: Stack, load: Load) -> list[str]:
+    """Let everything die once under load, the broker's log twice with regrowth past where it was; answers what died."""
+    died = []
+    load.more(BETWEEN, SECONDS)
+    for round_ in range(ROUNDS):
+        seldom = round_ % SELDOM == 0
+        if seldom:
+            stack.wipe_broker()
+            died.append("broker")
+            # So many writes again as there were: the new log grows past the positions that were read in the old one.
+            load.more(load.answered.writes if round_ == 0 else BETWEEN, SECONDS)
+        for part in (*SERVICES, *(["postgres", "broker"] if seldom else [])):
+            stack.kill(part)
+            died.append(part)
+            load.more(BETWEEN, SECONDS)
+    return died
+
+
+@pytest.mark.requirement("PL-13", "PL-23", "PL-51", "PL-8")
+def test_whatever_dies_nothing_that_was_answered_is_lost_doubled_or_miscounted(company: Company) -> None:
+    stack, admin = company.stack, company.administrator
+    with Load(admin) as load:
+        died = afflict(stack, load)
+    answered = load.answered
+    assert not load.failed, load.failed
+    assert set(died) == {*SERVICES, "postgres", "broker"}
+    stack.wait_ready()
+    print(f"{answered.writes} writes, {answered.again} tries again, died: {died}")
+    assert answered.refused == []
+    assert answered.again > 0, "somebody noticed the faults"
+
+    deals = proof.everything_answered_is_readable(admin, answered)
+    found = proof.every_event_is_applied(stack, 60.0 * PATIENCE)
+    assert found.events > answered.writes
+    assert proof.every_effect_is_there_once_and_in_order(stack) >= answered.writes
+    proof.the_figures_are_a_recount(admin, deals)
+    proof.winners_are_customers(admin, deals)
+    proof.a_rebuild_changes_nothing(stack, admin)

@@ -1,0 +1,1 @@
+"""Made-up requests to every operation of the merged OpenAPI document, through the gateway."""

@@ -1,0 +1,542 @@
+"""What is compared with the oracle, per kind of operation (matrix.py). Each check raises AssertionError for what differs."""
+
+import json
+import uuid
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from tests.scope import oracle
+from tests.scope.matrix import Row
+from tests.scope.stand import PERMISSIONS, Stand
+from tests.scope.world import Record, World
+
+from crm_testing.service import Answered, Caller
+
+STALE = '"999"'
+
+
+@dataclass
+class Bench:
+    """One caller before the services. now: the services' clock."""
+
+    stand: Stand
+    world: World
+    user: str
+    random: Random
+    now: Any
+    asked: int = 0
+    _callers: dict[Any, Caller] = field(default_factory=dict)
+
+    def reaches(self, record: Record, action: str = "read", *, by_ownership: bool = False) -> bool:
+        """What the oracle says."""
+        plain = {"owner": record.owner, "members": record.members}
+        return bool(
+            oracle.allowed(
+                self.world.organisation,
+                self.world.roles[self.user],
+                self.user,
+                record.type,
+                plain,
+                action,
+                self.now,
+                by_ownership,
+            )
+        )
+
+    def may_give(self, record_type: str, to: str) -> bool:
+        return bool(oracle.may_give(self.world.organisation, self.world.roles[self.user], self.user, record_type, to))
+
+    def seen(self, record_type: str, *, deleted: bool = False) -> list[Record]:
+        """The records that the caller sees."""
+        return [one for one in self.world.of(record_type) if one.deleted is deleted and self.reaches(one)]
+
+    def hidden(self, record_type: str) -> list[Record]:
+        return [one for one in self.world.of(record_type) if not one.deleted and not self.reaches(one)]
+
+    def sample(self, record_type: str, each: int = 2) -> list[Record]:
+        """Some records that are seen, some that are not, one that is deleted."""
+        kinds = (self.seen(record_type), self.hidden(record_type))
+        chosen = [one for kind in kinds for one in self.random.sample(kind, min(each, len(kind)))]
+        deleted = [one for one in self.world.of(record_type) if one.deleted]
+        return chosen + self.random.sample(deleted, min(1, len(deleted)))
+
+    def caller(self, service: str, *, user: str | None = None, permissions: Iterable[str] = PERMISSIONS) -> Caller:
+        key = (service, user or self.user, tuple(permissions), self.now)
+        if key not in self._callers:
+            self._callers[key] = self.stand.caller(service, key[1], permissions=key[2])
+        return self._callers[key]
+
+    async def ask(
+        self, row: Row, *, caller: Caller | None = None, place: dict[str, str] | None = None, **options: Any
+    ) -> Answered:
+        """Send the row's request. place: values for the parts of its path."""
+        self.asked += 1
+        path = row.path.format_map(place or {})
+        return await (caller or self.caller(row.service))(row.method, path, **options)
+
+
+def absent() -> str:
+    """An id that no record has."""
+    return str(uuid.uuid4())
+
+
+def ids(answer: Answered) -> list[str]:
+    return [item["id"] for item in answer["items"]]
+
+
+def of(records: Iterable[Record]) -> set[str]:
+    return {record.id for record in records}
+
+
+def same(found: Any, expected: Any, words: str) -> None:
+    assert found == expected, f"{words}: {found} instead of {expected}"
+
+
+# -- lists -------------------------------------------------------------------------------------------------------------
+
+
+async def check_list(bench: Bench, row: Row) -> None:
+    assert row.record is not None
+    expected = bench.seen(row.record)
+    hidden = bench.hidden(row.record)
+
+    async def listed(caller: Caller | None = None, **asked: Any) -> Answered:
+        if row.kind == "search":
+            return await bench.ask(row, caller=caller, json=asked)
+        if "filter" in asked:
+            asked["filter"] = json.dumps(asked["filter"])
+        return await bench.ask(row, caller=caller, params=asked)
+
+    whole = await listed(limit=200, count="exact")
+    same(sorted(ids(whole)), sorted(of(expected)), f"{row.path} lists")
+    same(whole["count"], len(expected), f"{row.path} counts")
+    same((await listed(limit=1, count="estimate"))["count"], len(expected), f"{row.path} estimates")
+    names = {one.id: one.name for one in expected}
+    same({item["id"]: item["name"] for item in whole["items"]}, names, f"{row.path} shows")
+    await _pages(bench, row, listed, expected)
+    gone = bench.seen(row.record, deleted=True)
+    same(sorted(ids(await listed(limit=200, deleted="only"))), sorted(of(gone)), f"{row.path} lists of the deleted")
+    # What is asked by values of what is not seen finds nothing, and counts nothing.
+    for one in bench.random.sample(hidden, min(2, len(hidden))):
+        by_name = {"field": "name", "op": "eq", "value": one.name}
+        for asked in ({"filter": by_name}, {"q": one.name}, {"filter": {"field": "id", "op": "eq", "value": one.id}}):
+            for counted in ("exact", "estimate"):
+                found = await listed(**asked, count=counted)
+                same((ids(found), found["next"], found["count"]), ([], None, 0), f"{row.path} {asked}")
+        either = {"or": [by_name, {"not": by_name}]}
+        found = await listed(filter=either, limit=200, count="exact")
+        same((sorted(ids(found)), found["count"]), (sorted(of(expected)), len(expected)), f"{row.path} {either}")
+        if one.owner is not None:
+            by_owner = {"field": "owner_id", "op": "eq", "value": one.owner}
+            owned = [other for other in expected if other.owner == one.owner]
+            found = await listed(filter=by_owner, count="exact")
+            same((sorted(ids(found)), found["count"]), (sorted(of(owned)), len(owned)), f"{row.path} {by_owner}")
+
+
+async def _pages(bench: Bench, row: Row, listed: Callable[..., Awaitable[Answered]], expected: list[Record]) -> None:
+    """Page after page: everything once, in order; a cursor is good for nobody else."""
+    sort = bench.random.choice(("name", "-name", "-updated_at", "created_at"))
+    limit = max(1, len(expected) // 3)
+    seen: list[str] = []
+    cursor = None
+    while True:
+        page = await listed(sort=sort, limit=limit, **({} if cursor is None else {"cursor": cursor}))
+        seen += ids(page)
+        cursor = page["next"]
+        if cursor is None:
+            break
+        assert len(seen) < len(expected), f"{row.path} has more pages than records"
+        others = [user for user in bench.world.roles if user != bench.user]
+        if others:
+            other = bench.caller(row.service, user=bench.random.choice(others))
+            refused = await listed(other, sort=sort, limit=limit, cursor=cursor)
+            same((refused.status, refused["code"]), (422, "cursor.invalid"), f"{row.path} with another's cursor")
+    same(sorted(seen), sorted(of(expected)), f"{row.path} by pages of {limit}, {sort}")
+    if sort.endswith("name"):
+        order = [one.id for one in sorted(expected, key=lambda one: one.name, reverse=sort.startswith("-"))]
+        same(seen, order, f"{row.path} in the order {sort}")
+
+
+# -- single records ----------------------------------------------------------------------------------------------------
+
+
+async def check_see(bench: Bench, row: Row) -> None:
+    assert row.record is not None
+    nowhere = await bench.ask(row, place={"id": absent()})
+    same(nowhere.status, 404, f"{row.path} of nothing")
+    for record in bench.sample(row.record):
+        answer = await bench.ask(row, place={"id": record.id})
+        shown = bench.reaches(record) and (not record.deleted or row.deleted == "shown")
+        same(answer.status, 200 if shown else 404, f"{row.path} of {record}")
+        if not shown:
+            same(_words(answer), _words(nowhere), f"{row.path} of {record} tells more than of nothing")
+        elif row.path.endswith("/members"):
+            same({item["user_id"] for item in answer["items"]}, {m["user"] for m in record.members}, row.path)
+
+
+def _words(answer: Answered) -> Any:
+    return {name: value for name, value in answer.body.items() if name != "trace_id"}
+
+
+async def check_act(bench: Bench, row: Row) -> None:
+    """With a stale version: who may change the record is told so, and nothing is changed."""
+    assert row.record is not None
+    users = sorted(bench.world.active)
+    targets = [user for user in users if bench.may_give(row.record, user)]
+    body = row.body
+    if isinstance(body, dict) and body.get("to_user_id") == "<target>":
+        body = {"to_user_id": bench.random.choice(targets or users)}
+        if not targets:
+            record = bench.random.choice(bench.world.records).id
+            refused = await bench.ask(row, place={"id": record}, json=body)
+            same((refused.status, refused["code"]), (403, "scope.target_out_of_scope"), row.path)
+            return
+    elif isinstance(body, dict) and body.get("stage_id") == "<unknown>":
+        body = {"stage_id": absent()}
+    for record in [None, *bench.sample(row.record)]:
+        place = {"id": absent() if record is None else record.id, "user_id": bench.random.choice(users), "version": "1"}
+        answer = await bench.ask(row, place=place, match=STALE, **({} if body is None else {"json": body}))
+        if record is None or not bench.reaches(record) or (record.deleted and row.deleted == "missing"):
+            expected: tuple[int, str] = (404, "record.not_found")
+        elif not bench.reaches(record, row.action, by_ownership=row.by_ownership):
+            expected = (403, "scope.record")
+        else:
+            expected = (412, "record.stale")
+        found = (answer.status, answer.body.get("code"))
+        same(found, expected, f"{row.method} {row.path} of {record}")
+
+
+async def check_create(bench: Bench, row: Row) -> None:
+    assert row.record is not None
+    users = list(bench.world.organisation["users"])
+    customers = bench.world.of("customers.customer")
+    below = "parent_id" if row.record == "customers.customer" else "customer_id"
+    unknown = {
+        "customers.customer": "customer.parent_unknown",
+        "customers.contact": "contact.customer_unknown",
+        "sales.opportunity": None,
+    }[row.record]
+    for user in bench.random.sample(users, min(4, len(users))):
+        body = {"name": "New", "owner_id": user, below: absent()}
+        answer = await bench.ask(row, json=body)
+        if user != bench.user and not bench.may_give(row.record, user):
+            same((answer.status, answer["code"]), (403, "scope.target_out_of_scope"), f"{row.path} for {user}")
+        else:
+            # Good so far; what it belongs to is not there.
+            same(answer.status, 422, f"{row.path} for {user}")
+    for one in [c for c in customers if c.deleted or not bench.reaches(c)][:3]:
+        answer = await bench.ask(row, json={"name": "New", below: one.id})
+        same(answer.status, 422, f"{row.path} below {one}")
+        same([error[0] for error in answer.codes], [f"/{below}"], f"{row.path} below {one}")
+        if unknown:
+            same([error[1] for error in answer.codes], [unknown], f"{row.path} below {one}")
+    for one in bench.seen("customers.customer")[:1]:
+        answer = await bench.ask(row, json={"name": "New", below: one.id})
+        same(answer.status, 201, f"{row.path} below {one}")
+        async with bench.stand.services[row.service].database.write(_context(bench)) as session:
+            table = row.record.split(".")[1]
+            await session.connection.execute(f"DELETE FROM {table} WHERE id = $1", answer["id"])
+
+
+def _context(bench: Bench) -> Any:
+    from crm_database import WriteContext
+
+    return WriteContext(now=bench.now)
+
+
+# -- many at once ------------------------------------------------------------------------------------------------------
+
+
+def _verdict(bench: Bench, record: Record | None, action: str) -> str | None:
+    """The code with which a row is refused; None when the scope has nothing against it."""
+    if record is None or record.deleted or not bench.reaches(record):
+        return "record.not_found"
+    return None if bench.reaches(record, action) else "scope.record"
+
+
+def _codes(answer: Answered) -> list[str | None]:
+    return [row.get("code") for row in answer["rows"]]
+
+
+async def check_batch(bench: Bench, row: Row) -> None:
+    """Changes without a difference: the rows that are reached are `unchanged`."""
+    assert row.record is not None
+    records = [None, *bench.sample(row.record, 4)]
+    expected = [_verdict(bench, record, "write") for record in records]
+    before = await _owners(bench, row)
+    for by in ("id", "external_ref"):
+        rows = []
+        for record in records:
+            named = (absent() if record is None else record.id) if by == "id" else {"system": "test", "id": absent()}
+            if record is not None and by == "external_ref":
+                named = record.ref
+            rows.append({by: named, "name": "Other" if record is None else record.name})
+        answer = await bench.ask(row, json={"mode": "change", "rows": rows})
+        same(answer.status, 200, row.path)
+        same(_codes(answer), expected, f"{row.path} by {by}: {rows}")
+        done = [one.get("done") for one in answer["rows"]]
+        same(done, ["unchanged" if code is None else None for code in expected], row.path)
+    # A reference that is taken is refused alike, whoever may see by what.
+    taken = [{"external_ref": record.ref, **_new(record)} for record in records if record is not None]
+    if taken:
+        answer = await bench.ask(row, json={"mode": "create", "rows": taken})
+        same(set(_codes(answer)), {"record.external_ref_taken"}, f"{row.path} with references that are taken")
+    same(await _owners(bench, row), before, f"{row.path} changed something")
+
+
+def _new(record: Record) -> dict[str, Any]:
+    return {"name": "New"} | ({"customer_id": record.customer} if record.type == "customers.contact" else {})
+
+
+async def check_rows(bench: Bench, row: Row) -> None:
+    """Rows that would be refused for another reason once they are reached: the reason tells which were."""
+    assert row.record is not None
+    body: dict[str, Any] = {"stage_id": absent()} if row.kind == "advance-rows" else {"outcome": "on_hold"}
+    records = [None, *bench.sample(row.record, 4)]
+    expected = [_verdict(bench, record, "write") for record in records]
+    before = await bench.stand.services["sales"].rows(
+        "SELECT id, version, outcome, stage_id FROM opportunity ORDER BY id"
+    )
+    for by in ("id", "external_ref"):
+        nothing = absent() if by == "id" else {"system": "test", "id": absent()}
+        names = [nothing if record is None else record.id if by == "id" else record.ref for record in records]
+        rows = [{**body, by: name} for name in names]
+        answer = await bench.ask(row, json={"rows": rows})
+        same(answer.status, 200, row.path)
+        scoped = [code if code in ("record.not_found", "scope.record") else None for code in _codes(answer)]
+        same(scoped, expected, f"{row.path} by {by}: {rows}")
+    after = await bench.stand.services["sales"].rows(
+        "SELECT id, version, outcome, stage_id FROM opportunity ORDER BY id"
+    )
+    same(after, before, f"{row.path} changed something")
+
+
+async def _owners(bench: Bench, row: Row) -> dict[str, str | None]:
+    assert row.record is not None
+    table = row.record.split(".")[1]
+    rows = await bench.stand.services[row.service].rows(f"SELECT id, owner_id FROM {table}")
+    return {str(one["id"]): None if one["owner_id"] is None else str(one["owner_id"]) for one in rows}
+
+
+async def check_transfer_many(bench: Bench, row: Row) -> None:
+    """By filter and by ids. What changes hands is noted in the world, so that the next checks judge by it."""
+    assert row.record is not None
+    users = sorted(bench.world.active)
+    for by in ("filter", "ids"):
+        targets = [user for user in users if bench.may_give(row.record, user)]
+        to = bench.random.choice(targets or users)
+        records = bench.world.of(row.record)
+        if by == "filter":
+            body: dict[str, Any] = {"filter": {"field": "name", "op": "starts_with", "value": row.record.split(".")[1]}}
+            asked = [one for one in records if _verdict(bench, one, "transfer") is None]
+        else:
+            asked = bench.sample(row.record, 3)
+            if not asked:
+                continue
+            body = {"ids": [one.id for one in asked]}
+        answer = await bench.ask(row, json={**body, "to_user_id": to})
+        if not targets:
+            same((answer.status, answer["code"]), (403, "scope.target_out_of_scope"), f"{row.path} to {to}")
+            continue
+        same(answer.status, 200, f"{row.path} {answer}")
+        verdicts = {one.id: _verdict(bench, one, "transfer") for one in asked}
+        verdicts |= {
+            one.id: "customer.already_in_pool"
+            for one in asked
+            if one.pool and verdicts[one.id] is None and one.owner != to
+        }
+        found = {one["id"]: one.get("code") for one in answer["rows"]}
+        same(found, verdicts, f"{row.path} by {by} to {to}")
+        for one in asked:
+            if verdicts[one.id] is None and one.owner != to:
+                one.owner = to
+                one.members = [member for member in one.members if member["user"] != to]
+        same(await _owners(bench, row), {one.id: one.owner for one in records}, f"{row.path} by {by} to {to}")
+
+
+# -- the pool ----------------------------------------------------------------------------------------------------------
+
+
+def _is_member(bench: Bench, pool: Any) -> bool:
+    plain = {"administrators": pool.administrators, "users": pool.users, "departments": pool.departments}
+    return bool(oracle.is_pool_member(bench.world.organisation, plain, bench.user))
+
+
+async def check_claim(bench: Bench, row: Row) -> None:
+    pools = {pool.id: pool for pool in bench.world.pools}
+    pooled = [one for one in bench.world.of("customers.customer") if one.pool]
+    for record in [None, *bench.sample("customers.customer", 3), *pooled]:
+        answer = await bench.ask(row, place={"id": absent() if record is None else record.id})
+        expected: tuple[int, str] = (404, "record.not_found")
+        if record is not None and not record.deleted:
+            if record.pool and _is_member(bench, pools[record.pool]):
+                # It arrived just now, and the pool holds it.
+                expected = (409, "pool.on_hold")
+            elif not record.pool and bench.reaches(record):
+                expected = (409, "customer.not_in_pool")
+        same((answer.status, answer["code"]), expected, f"{row.path} of {record}")
+
+
+async def check_pool(bench: Bench, row: Row) -> None:
+    for pool in bench.world.pools:
+        answer = await bench.ask(row, place={"id": pool.id})
+        if not _is_member(bench, pool):
+            same((answer.status, answer["code"]), (403, "pool.not_member"), row.path)
+            continue
+        expected = [one for one in bench.world.of("customers.customer") if one.pool == pool.id and not one.deleted]
+        if row.kind == "pool":
+            same(sorted(ids(answer)), sorted(of(expected)), row.path)
+        else:
+            same((answer.status, answer["items"]), (200, []), row.path)
+    same((await bench.ask(row, place={"id": absent()})).status, 404, row.path)
+
+
+async def check_assign(bench: Bench, row: Row) -> None:
+    """Only with customers that are not in the pool: nothing is given away, and all are answered alike."""
+    for pool in bench.world.pools:
+        outside = [one.id for one in bench.world.of("customers.customer") if one.pool != pool.id or one.deleted][:5]
+        to = bench.random.choice(sorted(bench.world.active))
+        answer = await bench.ask(row, place={"id": pool.id}, json={"customer_ids": [*outside, absent()], "user_id": to})
+        if bench.user not in pool.administrators:
+            same((answer.status, answer["code"]), (403, "pool.not_administrator"), row.path)
+        elif not bench.may_give("customers.customer", to):
+            same((answer.status, answer["code"]), (403, "scope.target_out_of_scope"), row.path)
+        else:
+            same(set(_codes(answer)), {"customer.already_claimed"}, row.path)
+
+
+# -- figures -----------------------------------------------------------------------------------------------------------
+
+
+def _money(records: Iterable[Record]) -> dict[str, str]:
+    minor = sum(one.minor for one in records)
+    return {"amount": f"{minor // 100}.{minor % 100:02}", "currency": "USD"}
+
+
+async def check_report(bench: Bench, row: Row) -> None:
+    last = bench.now.date()
+    first = last - (last - last.replace(day=1)) - (last.replace(day=1) - last.replace(month=last.month - 1, day=1))
+    params = {"from": first.isoformat(), "to": last.isoformat()}
+
+    def within(record_type: str, outcome: str | None = None) -> list[Record]:
+        return [one for one in bench.seen(record_type) if first <= one.day <= last and outcome in (None, one.outcome)]
+
+    deals = {outcome: within("sales.opportunity", outcome) for outcome in ("won", "lost", "open")}
+    if row.path.endswith("sales-brief"):
+        figures = (await bench.ask(row, params=params))["figures"]
+        expected = {
+            "new_customers": len(within("customers.customer")),
+            "new_contacts": len(within("customers.contact")),
+            "new_opportunities": len(within("sales.opportunity")),
+            "won": len(deals["won"]),
+            "lost": len(deals["lost"]),
+        }
+        same({name: figures[name]["current"]["count"] for name in expected}, expected, f"{row.path} {params}")
+        same(figures["won"]["current"]["value"], _money(deals["won"]), f"{row.path} {params}")
+        blind = await bench.ask(
+            row, params=params, caller=bench.caller("analytics", permissions=["analytics.report:read"])
+        )
+        same(set(blind["figures"].values()), {None}, f"{row.path} for who may read no records")
+        return
+    group = "user"
+    answer = await bench.ask(row, params={**params, "group_by": group})
+    if row.path.endswith("funnel"):
+        same(answer["total"]["entered"]["count"], len(within("sales.opportunity")), f"{row.path} {params}")
+        shown = {one["key"]: one["entered"]["count"] for one in answer["rows"]}
+        counted: dict[str | None, int] = {}
+        for one in within("sales.opportunity"):
+            counted[one.credited] = counted.get(one.credited, 0) + 1
+        same(shown, counted, f"{row.path} {params}")
+    else:
+        total = answer["total"]
+        found = (total["won"]["count"], total["lost"]["count"], total["open"]["count"], total["won"]["value"])
+        same(
+            found,
+            (*(len(deals[name]) for name in ("won", "lost", "open")), _money(deals["won"])),
+            f"{row.path} {params}",
+        )
+        shown = {one["key"]: tuple(one[name]["count"] for name in ("won", "lost", "open")) for one in answer["rows"]}
+        owners = {one.credited for one in within("sales.opportunity")}
+        expected = {
+            owner: tuple(sum(one.credited == owner for one in deals[name]) for name in ("won", "lost", "open"))
+            for owner in owners
+        }
+        same(shown, expected, f"{row.path} {params}")
+    blind = await bench.ask(
+        row,
+        params={**params, "group_by": group},
+        caller=bench.caller("analytics", permissions=["analytics.report:read"]),
+    )
+    same((blind.status, blind["code"]), (403, "permission.missing"), f"{row.path} for who may read no opportunities")
+
+
+async def check_log(bench: Bench, row: Row) -> None:
+    rules = oracle.rules_of(bench.world.roles[bench.user], "analytics.event", "read")
+    answer = await bench.ask(row)
+    same(answer.status, 200 if "all" in rules else 403, row.path)
+
+
+# -- users -------------------------------------------------------------------------------------------------------------
+
+
+def _user(user: str) -> Record:
+    """A user as a record that is their own."""
+    return Record(user, "identity.user", "", user, [], False, 0, None)  # type: ignore[arg-type]
+
+
+def _sees(bench: Bench, user: str) -> bool:
+    return user == bench.user or bench.reaches(_user(user))
+
+
+async def check_users(bench: Bench, row: Row) -> None:
+    expected = sorted(user for user in bench.world.organisation["users"] if _sees(bench, user))
+    whole = await bench.ask(row, params={"limit": 200, "count": "exact"})
+    same((sorted(ids(whole)), whole["count"]), (expected, len(expected)), row.path)
+    for user in bench.world.organisation["users"]:
+        if not _sees(bench, user):
+            found = await bench.ask(row, params={"q": user, "count": "exact"})
+            same((ids(found), found["count"]), ([], 0), f"{row.path} for {user}")
+
+
+async def check_user(bench: Bench, row: Row) -> None:
+    for user in [absent(), *bench.world.organisation["users"]]:
+        known = user in bench.world.organisation["users"] and _sees(bench, user)
+        same((await bench.ask(row, place={"id": user})).status, 200 if known else 404, f"{row.path} of {user}")
+
+
+async def check_user_act(bench: Bench, row: Row) -> None:
+    """With a stale version, as far as the operation has one: nobody out of sight is found, nobody out of reach is changed."""
+    others = [user for user in bench.world.organisation["users"] if user != bench.user]
+    for user in [absent(), *bench.random.sample(others, min(3, len(others)))]:
+        place = {"id": user, "session_id": absent()}
+        seen = user in bench.world.organisation["users"] and _sees(bench, user)
+        if seen and bench.reaches(_user(user), "write"):
+            # What the operation says then is for its own tests.
+            continue
+        answer = await bench.ask(row, place=place, match=STALE, **({} if row.body is None else {"json": row.body}))
+        same(answer.status, 403 if seen else 404, f"{row.method} {row.path} of {user}")
+
+
+#: How each kind of operation is checked; what changes records comes last.
+CHECKS: dict[str, Callable[[Bench, Row], Awaitable[None]]] = {
+    "list": check_list,
+    "search": check_list,
+    "see": check_see,
+    "act": check_act,
+    "create": check_create,
+    "batch": check_batch,
+    "advance-rows": check_rows,
+    "outcome-rows": check_rows,
+    "claim": check_claim,
+    "pool": check_pool,
+    "pool-history": check_pool,
+    "assign": check_assign,
+    "report": check_report,
+    "log": check_log,
+    "users": check_users,
+    "user": check_user,
+    "user-act": check_user_act,
+    "transfer-many": check_transfer_many,
+}

@@ -1,0 +1,209 @@
+"""The scope matrix: every operation of every service, and how it is shown not to leak (docs: README.md).
+
+One row per operation, written out: a route that is added to a service and not to this table fails `test_matrix`.
+
+| kind | what is compared with the oracle |
+|---|---|
+| list, search | exact ids; pages; counts; filters and texts that name what is invisible; deleted ones; another's cursor |
+| see | one record and what hangs on it: 200 for what is visible, 404 for everything else |
+| act | one record to be changed: 404 when invisible, 403 when out of the action's scope, else 412 (it is sent a stale version) |
+| batch, advance-rows, outcome-rows | the same three, per row |
+| transfer-many | by filter and by ids: exactly what is seen and may be transferred changes hands, to nobody out of reach |
+| create | for whom, and below which customer |
+| claim, release-row, pool, pool-history, assign | the public pool: its members, and nobody else |
+| report | figures over the visible records |
+| log | only for those who reach everything |
+| users, user, user-act | identity: the users that the scope reaches, and oneself |
+| none | no record with an owner is in it; `reason` says why |
+"""
+
+from dataclasses import dataclass
+
+CUSTOMER, CONTACT, OPPORTUNITY, USER = "customers.customer", "customers.contact", "sales.opportunity", "identity.user"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One operation. record: the record type whose scope counts. action: of `act`, the class of scope that the change needs.
+
+    by_ownership: memberships don't count for it. deleted: what deleted records are for it. body: what `act` sends.
+    """
+
+    method: str
+    path: str
+    kind: str
+    record: str | None = None
+    action: str = "write"
+    by_ownership: bool = False
+    deleted: str = "missing"
+    body: object = None
+    reason: str = ""
+
+    @property
+    def service(self) -> str:
+        """The service that the path belongs to; identity's documents and tokens stand outside its prefix."""
+        parts = self.path.split("/")
+        return parts[2] if parts[1] == "api" and len(parts) > 4 else "identity"
+
+
+def _standard(service: str, plural: str, record: str) -> list[Row]:
+    """The operations that every record type with owners has."""
+    base = f"/api/{service}/v1/{plural}"
+    one = f"{base}/{{id}}"
+    return [
+        Row("GET", base, "list", record),
+        Row("POST", f"{base}/search", "search", record),
+        Row("POST", base, "create", record, "transfer"),
+        Row("POST", f"{base}/batch", "batch", record),
+        Row("POST", f"{base}/transfer", "transfer-many", record, "transfer"),
+        Row("GET", one, "see", record),
+        Row("GET", f"{one}/history", "see", record, deleted="shown"),
+        Row("GET", f"{one}/owners", "see", record, deleted="shown"),
+        Row("GET", f"{one}/members", "see", record),
+        Row("PATCH", one, "act", record, body={"name": "Other"}),
+        Row("DELETE", one, "act", record, "delete"),
+        Row("POST", f"{one}/restore", "act", record, "delete", deleted="shown"),
+        Row("POST", f"{one}/transfer", "act", record, "transfer", body={"to_user_id": "<target>"}),
+        Row("PUT", f"{one}/members/{{user_id}}", "act", record, by_ownership=True, body={"right": "read"}),
+        Row("DELETE", f"{one}/members/{{user_id}}", "act", record, by_ownership=True),
+        Row("POST", f"{one}/history/{{version}}/revert", "act", record, body={}),
+    ]
+
+
+_NOBODYS = "no owner: the same for everybody who has the permission"
+
+
+def _none(reason: str, *operations: str) -> list[Row]:
+    return [Row(*operation.split(" "), "none", reason=reason) for operation in operations]  # type: ignore[arg-type]
+
+
+_C, _S, _A, _I = "/api/customers/v1", "/api/sales/v1", "/api/analytics/v1", "/api/identity/v1"
+
+ROWS: tuple[Row, ...] = (
+    # customers
+    *_standard("customers", "customers", CUSTOMER),
+    *_standard("customers", "contacts", CONTACT),
+    Row("POST", f"{_C}/customers/{{id}}/lock", "act", CUSTOMER),
+    Row("POST", f"{_C}/customers/{{id}}/unlock", "act", CUSTOMER),
+    Row("POST", f"{_C}/customers/{{id}}/release", "act", CUSTOMER, "transfer", by_ownership=True, body={"reason": "x"}),
+    Row("GET", f"{_C}/customers/{{id}}/pool-history", "see", CUSTOMER),
+    Row("POST", f"{_C}/customers/{{id}}/claim", "claim", CUSTOMER),
+    Row("GET", f"{_C}/pools/{{id}}/customers", "pool", CUSTOMER),
+    Row("GET", f"{_C}/pools/{{id}}/history", "pool-history", CUSTOMER),
+    Row("POST", f"{_C}/pools/{{id}}/assign", "assign", CUSTOMER),
+    *_none(
+        f"the settings of pools: {_NOBODYS}",
+        f"GET {_C}/pools",
+        f"POST {_C}/pools",
+        f"GET {_C}/pools/{{id}}",
+        f"PATCH {_C}/pools/{{id}}",
+    ),
+    # sales
+    *_standard("sales", "opportunities", OPPORTUNITY),
+    Row("POST", f"{_S}/opportunities/advance", "advance-rows", OPPORTUNITY),
+    Row("POST", f"{_S}/opportunities/outcomes", "outcome-rows", OPPORTUNITY),
+    Row("POST", f"{_S}/opportunities/{{id}}/advance", "act", OPPORTUNITY, body={"stage_id": "<unknown>"}),
+    Row("POST", f"{_S}/opportunities/{{id}}/win", "act", OPPORTUNITY, body={}),
+    Row("POST", f"{_S}/opportunities/{{id}}/lose", "act", OPPORTUNITY, body={"reason": "x"}),
+    Row("POST", f"{_S}/opportunities/{{id}}/hold", "act", OPPORTUNITY, body={"reason": "x"}),
+    Row("POST", f"{_S}/opportunities/{{id}}/reopen", "act", OPPORTUNITY, body={}),
+    Row("GET", f"{_S}/opportunities/{{id}}/stages", "see", OPPORTUNITY),
+    *_none(
+        f"products: {_NOBODYS}",
+        f"GET {_S}/products",
+        f"POST {_S}/products/search",
+        f"POST {_S}/products",
+        f"POST {_S}/products/batch",
+        f"GET {_S}/products/{{id}}",
+        f"PATCH {_S}/products/{{id}}",
+        f"DELETE {_S}/products/{{id}}",
+        f"POST {_S}/products/{{id}}/restore",
+        f"GET {_S}/products/{{id}}/history",
+        f"POST {_S}/products/{{id}}/history/{{version}}/revert",
+    ),
+    *_none(
+        f"pipelines and their stages: {_NOBODYS}",
+        f"GET {_S}/pipelines",
+        f"POST {_S}/pipelines",
+        f"GET {_S}/pipelines/{{id}}",
+        f"PATCH {_S}/pipelines/{{id}}",
+        f"PUT {_S}/pipelines/{{id}}/stages",
+    ),
+    # analytics
+    Row("GET", f"{_A}/reports/sales-brief", "report"),
+    Row("GET", f"{_A}/reports/opportunity-outcomes", "report", OPPORTUNITY),
+    Row("GET", f"{_A}/reports/funnel", "report", OPPORTUNITY),
+    Row("GET", f"{_A}/events", "log"),
+    # identity
+    Row("GET", f"{_I}/users", "users", USER),
+    Row("GET", f"{_I}/users/{{id}}", "user", USER),
+    Row("GET", f"{_I}/users/{{id}}/sessions", "user", USER),
+    Row("PATCH", f"{_I}/users/{{id}}", "user-act", USER, body={"position": "Other"}),
+    Row("POST", f"{_I}/users/{{id}}/activate", "user-act", USER, body={}),
+    Row("POST", f"{_I}/users/{{id}}/activation-code", "user-act", USER),
+    Row("POST", f"{_I}/users/{{id}}/deactivate", "user-act", USER),
+    Row("POST", f"{_I}/users/{{id}}/dismiss", "user-act", USER),
+    Row("POST", f"{_I}/users/{{id}}/password", "user-act", USER, body={"password": "an ordinary pass phrase"}),
+    Row("POST", f"{_I}/users/{{id}}/reinstate", "user-act", USER),
+    Row("DELETE", f"{_I}/users/{{id}}/sessions", "user-act", USER),
+    Row("DELETE", f"{_I}/users/{{id}}/sessions/{{session_id}}", "user-act", USER),
+    *_none(
+        "makes users by the organisation's rules (rank, superior); whom it reaches is shown in services/identity/tests/user",
+        f"POST {_I}/users",
+        f"POST {_I}/users/batch",
+    ),
+    *_none(
+        "explains the scope itself, to those who may administer users; it shows no record",
+        f"GET {_I}/access/explain",
+    ),
+    *_none(
+        "the directory of colleagues is open to all who log in (ID-8)",
+        f"GET {_I}/directory",
+        f"GET {_I}/departments",
+        f"GET {_I}/departments/{{id}}",
+    ),
+    *_none(
+        "one's own account",
+        f"GET {_I}/me",
+        f"PATCH {_I}/me",
+        f"POST {_I}/me/password",
+        f"GET {_I}/sessions",
+        f"DELETE {_I}/sessions/{{id}}",
+        "POST /oauth/logout",
+    ),
+    *_none(
+        f"the organisation's structure: {_NOBODYS}",
+        f"GET {_I}/company",
+        f"PATCH {_I}/company",
+        f"POST {_I}/departments",
+        f"POST {_I}/departments/batch",
+        f"PATCH {_I}/departments/{{id}}",
+        f"DELETE {_I}/departments/{{id}}",
+        f"GET {_I}/department-sets",
+        f"POST {_I}/department-sets",
+        f"GET {_I}/department-sets/{{id}}",
+        f"PATCH {_I}/department-sets/{{id}}",
+        f"DELETE {_I}/department-sets/{{id}}",
+        f"GET {_I}/roles",
+        f"POST {_I}/roles",
+        f"GET {_I}/roles/{{id}}",
+        f"PATCH {_I}/roles/{{id}}",
+        f"DELETE {_I}/roles/{{id}}",
+        f"GET {_I}/permissions",
+        f"GET {_I}/signing-keys",
+        f"POST {_I}/signing-keys",
+    ),
+    *_none(
+        "public: knows no caller, shows no record",
+        "GET /.well-known/oauth-authorization-server",
+        "GET /.well-known/openid-configuration",
+        "GET /oauth/jwks.json",
+        "POST /oauth/token",
+        "POST /oauth/revoke",
+        f"POST {_I}/activations",
+        "GET /api/asyncapi.json",
+        "GET /api/docs",
+        "GET /api/events",
+        "GET /api/openapi.json",
+    ),
+)
