@@ -56,7 +56,7 @@ class Result:
                 "goal": self.goal,
                 "met": self.met,
                 **self.notes,
-                "commit": commit(),
+                "commit": revision(),
             },
             ensure_ascii=False,
         )
@@ -70,7 +70,7 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
-def commit() -> str:
+def revision() -> str:
     """The commit that was measured, with `+` when files differ from it."""
 
     def git(*words: str) -> str:
