@@ -1,8 +1,10 @@
 """Fixtures that every test of the workspace can ask for, and how tests are spread over processes."""
 
 from pathlib import PurePath
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 pytest_plugins = ["crm_testing.servers"]
 
@@ -10,14 +12,23 @@ pytest_plugins = ["crm_testing.servers"]
 _ON_THE_STACK = ("tests/journeys", "tests/faults", "tests/fuzz")
 
 
+class _ByFileAndStack(LoadScopeScheduling):  # type: ignore[misc]  # it has no type information
+    """A file's tests stay together (they share fixtures), and so do those that need the stack."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "stack" if file.startswith(_ON_THE_STACK) else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
+    """For `--dist loadgroup`: with the marker `xdist_group`, xdist 3.8 spreads the tests all the same under pytest ≥ 9.1."""
+    return _ByFileAndStack(config, log) if config.getvalue("dist") == "loadgroup" else None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With `--dist loadgroup`: a file's tests stay together (they share fixtures), and so do those that need the stack."""
-    for item in items:
-        file = PurePath(item.path.relative_to(config.rootpath)).as_posix()
-        group = "stack" if file.startswith(_ON_THE_STACK) else file
-        item.add_marker(pytest.mark.xdist_group(group))
-    # What takes longest begins first.
+    """What takes longest begins first."""
     items.sort(
         key=lambda item: not PurePath(item.path.relative_to(config.rootpath)).as_posix().startswith(_ON_THE_STACK)
     )

@@ -413,8 +413,8 @@ async def test_no_forged_or_expired_token_is_taken_by_the_gateway_or_by_a_servic
         "for another use": signed(key, {"use": "refresh"}),
         "living too long": signed(key, {"exp": now + 86400}),
         "a refresh token": office.rep.refresh_token,
-        "expired": signed(key, {"iat": now - 310, "nbf": now - 310, "exp": now - 10}),
-        "not yet valid": signed(key, {"iat": now + 60, "nbf": now + 60, "exp": now + 300}),
+        "expired": signed(key, {"iat": now - 900, "nbf": now - 900, "exp": now - 600}),
+        "not yet valid": signed(key, {"iat": now + 3600, "nbf": now + 3600, "exp": now + 3900}),
     }
     # The harness itself: what differs in nothing is taken.
     assert office.rep.call("GET", CUSTOMERS, token=signed(key, {})).status == 200
