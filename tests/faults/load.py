@@ -119,6 +119,12 @@ class Load:
                     self.person._take(answer)
             return self.person.access_token
 
+    def _renew_before(self, refused: str) -> None:
+        """Have the next try take a fresh token, unless another writer has fetched one meanwhile."""
+        with self._renewing:
+            if refused == f"Bearer {self.person.access_token}":
+                self.person._expires_at = 0.0
+
     def _until_answered(
         self, client: httpx.Client, method: str, path: str, body: Any, *, after: str | None = None
     ) -> httpx.Response | None:
@@ -138,6 +144,10 @@ class Load:
                 if answer.status_code < 300:
                     return answer
                 last = f"{answer.status_code} {answer.text}"
+                if answer.status_code == 401:
+                    # Stale or expired: a service that was deaf to the bus takes fresh tokens only (ID-24).
+                    self._renew_before(headers["authorization"])
+                    continue
                 # The first try may still be running where nobody waits for its answer any more.
                 if answer.status_code not in AGAIN and answer.json().get("code") != "idempotency.running":
                     with self._lock:
