@@ -16,6 +16,8 @@ from .waiting import A_SECOND, until
 CUSTOMERS = "customers/customers"
 DEALS = "sales/opportunities"
 
+APART_IN_FULL_ONLY = True
+
 
 @dataclass(frozen=True)
 class Team:
