@@ -10,15 +10,12 @@ from pathlib import Path
 
 import pytest
 from journeys.company import ADMINISTRATOR, Company
-from journeys.waiting import PATIENCE, until
+from journeys.waiting import PATIENCE
 
 from crm_stack.local import Stack
 
 from . import proof
 from .load import Load
-
-# In --full only: on a machine loaded several times over, one of its runs failed, and why is not known yet.
-pytestmark = pytest.mark.slow
 
 FULL = os.environ.get("CRM_TEST_FULL") == "1"
 SERVICES = ("identity", "customers", "sales", "analytics")
@@ -28,7 +25,7 @@ ROUNDS = 20 if FULL else 1
 #: Of these rounds PostgreSQL and the broker are killed in every fourth.
 SELDOM = 4
 #: Seconds for BETWEEN writes, a part's coming back included.
-SECONDS = (600.0 if FULL else 60.0) * PATIENCE
+SECONDS = (60.0 if FULL else 6.0) * PATIENCE
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +33,6 @@ def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
     """A company on a stack of its own."""
     with Stack.start(tmp_path_factory.mktemp("stack-faults"), administrator=ADMINISTRATOR) as stack:
         found = Company(stack)
-        admin = found.administrator
-        until(lambda: {status for status, _ in admin.everywhere()} == {200}, 30.0, "every service knows the company")
         yield found
         found.close()
 
@@ -81,7 +76,7 @@ def test_whatever_dies_nothing_that_was_answered_is_lost_doubled_or_miscounted(c
     assert answered.again > 0, "somebody noticed the faults"
 
     deals = proof.everything_answered_is_readable(admin, answered)
-    found = proof.every_event_is_applied(stack, 60.0 * PATIENCE)
+    found = proof.every_event_is_applied(stack, 60.0)
     assert found.events > answered.writes
     assert proof.every_effect_is_there_once_and_in_order(stack) >= answered.writes
     proof.the_figures_are_a_recount(admin, deals)

@@ -14,7 +14,6 @@ All stacks belong to the process that started them: with pytest-xdist all journe
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Any
 
 import pytest
 
@@ -32,11 +31,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A journey with `company` runs on both kinds of stack, unless its module says `STACKS = ("together",)`."""
     if "company" not in metafunc.fixturenames:
         return
-    kinds: list[Any] = [TOGETHER]
+    kinds = [TOGETHER]
     if "apart" in getattr(metafunc.module, "STACKS", ("together", "apart")):
-        # A module whose run apart failed once under heavy load, for a reason not yet known, says so: then in --full only.
-        marks = [pytest.mark.slow] if getattr(metafunc.module, "APART_IN_FULL_ONLY", False) else []
-        kinds.append(pytest.param(f"apart-{choose_broker()[0]}", marks=marks))
+        kinds.append(f"apart-{choose_broker()[0]}")
     metafunc.parametrize("company", kinds, indirect=True, scope="session")
 
 

@@ -16,8 +16,6 @@ from .waiting import A_SECOND, until
 CUSTOMERS = "customers/customers"
 DEALS = "sales/opportunities"
 
-APART_IN_FULL_ONLY = True
-
 
 @dataclass(frozen=True)
 class Team:

@@ -26,6 +26,8 @@ class Stream:
     next: int = 1
     in_outbox: set[int] = field(default_factory=set)
     ever_acknowledged: set[int] = field(default_factory=set)
+    #: In the product the row is made by the first leader, and its id with it.
+    begun: bool = False
 
 
 @dataclass
@@ -60,7 +62,7 @@ class ProducerDatabase:
         self.open: dict[str, list[tuple[int, int]]] = {}
         self.tables = Tables()
         for slot in slots:
-            self.tables.streams[slot] = Stream(self.new_stream())
+            self.tables.streams[slot] = Stream("")
 
     def new_stream(self) -> str:
         self.names += 1
@@ -136,13 +138,16 @@ class Relay:
             return
         self.database.holder = self
         for slot, stream in self._tables().streams.items():
+            begun_now, stream.begun = not stream.begun, True
+            if begun_now:
+                stream.id = self.database.new_stream()
             self.partitions[slot] = rules.Partition(
                 stream=stream.id,
                 head=stream.head,
                 acknowledged=stream.acknowledged,
                 next=stream.next,
                 groups=self.groups,
-                opens_at=now + self.skew + rules.GATE_SECONDS,
+                opens_at=rules.gate_opens_at(now + self.skew, rules.GATE_SECONDS, begun_now=begun_now),
             )
         if self._tables().server != self.database.server:
             for slot in list(self.partitions):
@@ -261,7 +266,7 @@ class Relay:
         old = tables.streams[slot]
         known = {group: tables.applied.get((group, slot)) for group in self.groups}
         first = rules.renumber_from(old.head, old.id, known)
-        new = Stream(self.database.new_stream())
+        new = Stream(self.database.new_stream(), begun=True)
         for number, event in enumerate((tables.publication[old.id, n] for n in range(first, old.head + 1)), start=1):
             tables.publication[new.id, number] = event
             new.in_outbox.add(number)

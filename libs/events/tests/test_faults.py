@@ -2,10 +2,13 @@
 
 import asyncio
 import random
+import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 
+import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer
 
@@ -138,6 +141,46 @@ async def test_a_relay_that_dies_between_sending_and_storing_sends_twice_and_is_
     assert next(deaths) > 5
 
 
+async def test_who_begins_a_numbering_waits_for_nobody_who_takes_it_over_does(bench: Bench) -> None:
+    """Rule 9: a new installation is there at once; after that nothing is sent before the groups were heard."""
+    first = await bench.worker("maker", gate_seconds=600.0)
+    async with bench.running(first):
+        await bench.write(create=3)
+        await until(bench.drained, "a numbering that begins here is sent at once")
+    second = await bench.worker("maker", gate_seconds=600.0)
+    async with bench.running(second):
+        await bench.write(create=3)
+
+        async def leads() -> bool:
+            return second.relay.leader is not None and bool(second.relay.leader.slots)
+
+        await until(leads, "the second leads")
+        assert second.relay.leader is not None
+        now = time.monotonic()
+        assert not any(relay_rules.may_send(s.state, now) for s in second.relay.leader.slots.values())
+        async with bench.running(await bench.worker("follower", [following(bench.things, GROUP)])):
+            await bench.followed("follower", GROUP)
+
+
+async def test_a_service_that_nobody_expects_is_not_waited_for_but_gets_what_it_lacks(bench: Bench) -> None:
+    async with bench.running(await bench.worker("maker", gate_seconds=600.0)):
+        await bench.write(create=3)
+        await until(bench.drained, "everything is acknowledged")
+    alone = await bench.worker("maker", gate_seconds=600.0, expected_services=frozenset())
+    async with bench.running(alone):
+        await bench.write(change=bench.names)
+        await until(bench.drained, "nobody is waited for")
+        assert alone.relay.leader is not None
+        async with bench.running(await bench.worker("follower", [following(bench.things, GROUP)])):
+            await bench.followed("follower", GROUP)
+
+            async def heard() -> bool:
+                assert alone.relay.leader is not None
+                return all(GROUP in s.state.groups for s in alone.relay.leader.slots.values())
+
+            await until(heard, "its reports count")
+
+
 async def test_of_two_relays_one_leads_and_the_other_takes_over(bench: Bench) -> None:
     first, second = await bench.worker("maker", gate_seconds=0.1), await bench.worker("maker", gate_seconds=0.1)
     follower = await bench.worker("follower", [following(bench.things, GROUP)])
@@ -156,6 +199,36 @@ async def test_of_two_relays_one_leads_and_the_other_takes_over(bench: Bench) ->
             led[-1].ledger.connection.terminate()
             await bench.write(create=10)
         await bench.followed("follower", GROUP)
+
+
+async def test_a_server_that_died_in_mid_sentence_costs_the_lock_and_a_pause_but_no_worker(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the driver says while the last words of a killed server are on their way (seen with `kill -9` of PostgreSQL)."""
+    maker = await bench.worker("maker", gate_seconds=0.1)
+    follower = await bench.worker("follower", [following(bench.things, GROUP)])
+    async with bench.running(maker, follower):
+        await bench.write(create=5)
+        await bench.followed("follower", GROUP)
+        real, before, failures = asyncpg.Connection.fetch, maker.relay.leader, iter(range(1000))
+
+        async def fetch(self: Any, *arguments: Any, **options: Any) -> Any:
+            if next(failures) < 10:
+                raise asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
+            return await real(self, *arguments, **options)
+
+        with monkeypatch.context() as broken:
+            broken.setattr(asyncpg.Connection, "fetch", fetch)
+
+            async def another_leads() -> bool:
+                return maker.relay.leader not in (None, before)
+
+            await until(another_leads, "the relay leads again")
+        assert next(failures) > 9
+        await bench.write(change=bench.names)
+        await bench.followed("follower", GROUP)
+        assert (maker.alive(), follower.alive()) == (None, None)
+    assert not await bench.value("follower", "SELECT count(*) FROM dead_letter")
 
 
 async def test_a_record_delivered_twice_or_by_a_stranger_is_applied_once(bench: Bench) -> None:

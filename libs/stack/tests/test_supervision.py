@@ -7,6 +7,7 @@ import dataclasses
 import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import asyncpg
@@ -83,6 +84,24 @@ def test_a_frozen_service_is_told_as_not_ready(stack: Stack) -> None:
     finally:
         stack.resume("sales")
     assert wait_until(lambda: stack.part("sales").state == "ready", 30.0)
+
+
+@pytest.mark.requirement("PL-46")
+@pytest.mark.parametrize("how", ["says that it is stuck", "does not answer"])
+def test_a_service_without_a_sign_of_life_is_started_anew(tmp_path: Path, how: str) -> None:
+    options = standin_options(tmp_path, gateway=False, services=("sales",), lifeless_seconds=3.0)
+    with started(options) as stack:
+        before = stack.part("sales")
+        if how == "does not answer":
+            stack.pause("sales")
+        else:
+            with urllib.request.urlopen(f"{stack.service_address('sales')}/stick", timeout=5):
+                pass
+        assert wait_until(lambda: stack.part("sales").restarts == before.restarts + 1, 60.0)
+        stack.wait_ready(SECONDS)
+        assert stack.part("sales").note == "was ended: no sign of life for 3 s"
+        assert before.identity is not None
+        assert not before.identity.alive()
 
 
 def test_a_service_gets_its_settings_and_no_secret_in_its_environment(stack: Stack) -> None:

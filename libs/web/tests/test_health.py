@@ -2,13 +2,18 @@
 
 import datetime as dt
 
+import httpx
 import orjson
 import pytest
 
-from crm_database import WriteContext
+from crm_authz import SigningKey
+from crm_database import Database, WriteContext
+from crm_kernel import new_id
+from crm_web import create_app
 from crm_web.health import Health
 
-from .conftest import Notes
+from .conftest import URL, Notes, populate, settings_for
+from .notes_service import SERVICE
 from .test_requests import until
 
 pytestmark = pytest.mark.requirement("PL-46")
@@ -29,6 +34,27 @@ async def test_a_database_may_be_newer_than_the_code_but_not_older(
     answer = await Health(own_notes.database, "0003", frozenset({"0001", "0002", "0003"})).readyz()
     assert answer.status == (200 if ready else 503)
     assert bool(orjson.loads(answer.body)["problems"]) is not ready
+
+
+async def test_a_service_that_knows_nobody_is_not_ready_and_becomes_it_by_events(own_dsn: str) -> None:
+    settings = settings_for(own_dsn)
+    database = await Database.open(own_dsn, name="test", settings=settings.pool)
+    key, user = SigningKey.generate("k1"), new_id()
+    app = create_app(SERVICE, settings, database=database)
+    transport = httpx.ASGITransport(app=app)
+    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url=URL) as client:
+        answer = await client.get("/readyz")
+        assert (answer.status_code, answer.json()["problems"]) == (
+            503,
+            ["directory: identity's users and keys have not arrived yet"],
+        )
+        await populate(database, key, [user])
+
+        async def ready() -> bool:
+            return (await client.get("/readyz")).status_code == 200
+
+        await until(ready, "ready", seconds=10)
+    await database.close()
 
 
 async def test_a_deaf_service_is_ready_with_a_warning(notes: Notes) -> None:

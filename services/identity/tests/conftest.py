@@ -13,6 +13,7 @@ import orjson
 import pytest
 
 from crm_authz import PermissionEntry, heard, names, standard_entries
+from crm_authz.keeper import LOOK_EVERY
 from crm_database import Database, WriteContext
 from crm_database.migrate import upgrade
 from crm_identity.app import SERVICE
@@ -92,8 +93,8 @@ class Caller:
         return await self.call("DELETE", path, **headers)
 
     async def until_stale(self) -> None:
-        """Return when the access token is refused; each process looks at the directory every 200 ms."""
-        async with asyncio.timeout(1):
+        """Return when the access token is refused; each process looks at the directory every 200 ms, on a busy machine later."""
+        async with asyncio.timeout(10):
             while (answer := await self.get("/me")).status_code == 200:  # noqa: ASYNC110  (a condition with a deadline)
                 await asyncio.sleep(0.02)
         assert (answer.status_code, answer.json()["code"]) == (401, "token.stale")
@@ -140,8 +141,9 @@ class Identity:
         return [dict(row) for row in rows]
 
     async def pass_time(self, by: dt.timedelta) -> None:
-        """Let time go by, with identity's heartbeat in it."""
+        """Let time go by, with identity's heartbeat in it, and at least until the process has looked at its directory again."""
         self.clock.advance(by)
+        await asyncio.sleep(LOOK_EVERY)
         async with self.database.write(WriteContext(now=self.clock.now())) as session:
             await heard(session)
 

@@ -1,5 +1,6 @@
 """Pool, read and write sessions, compiled statements, the scope net, migrations."""
 
+from crm_database.failures import DATABASE_ERRORS
 from crm_database.locks import lock_key
 from crm_database.scoping import SCOPED, ScopeMark, UnscopedStatement
 from crm_database.sessions import (
@@ -17,6 +18,7 @@ from crm_database.statements import Query, query
 from crm_database.tables import instant, platform, service_metadata
 
 __all__ = [
+    "DATABASE_ERRORS",
     "SCOPED",
     "Database",
     "DatabaseUnreachable",

@@ -18,6 +18,7 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
+from crm_database.failures import DATABASE_ERRORS
 from crm_database.statements import Query, query
 from crm_kernel.ids import new_id
 
@@ -195,7 +196,7 @@ class Database:
     async def _acquire(self) -> "asyncpg.pool.PoolConnectionProxy[Any]":
         try:
             return await self.pool.acquire()
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except DATABASE_ERRORS as error:
             # Told apart from an error of a statement: nothing was asked of the database yet.
             raise DatabaseUnreachable(f"{type(error).__name__}: {error}") from error
 

@@ -5,10 +5,9 @@ import datetime as dt
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-import asyncpg
 import structlog
 
-from crm_database import Database, WriteContext
+from crm_database import DATABASE_ERRORS, Database, WriteContext
 from crm_events.waiting import stopped_within
 from crm_kernel.clock import Clock
 
@@ -62,7 +61,7 @@ class Scheduler:
             wait = 1.0
             try:
                 await self.run_if_due(schedule)
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except DATABASE_ERRORS as error:
                 _log.warning("schedule not run", schedule=schedule.name, cause=repr(error))
                 wait = 5.0
             except Exception as error:

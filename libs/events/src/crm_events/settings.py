@@ -26,7 +26,7 @@ class BusSettings:
     takes_all: bool | None = None
     #: Rule 9; tests with no other services make it short.
     gate_seconds: float = 5.0
-    #: Services whose reports a new leader waits for; None: all that the registry names as consumers.
+    #: Services whose reports a new leader waits for; None: all that the registry names as consumers. Others are heard all the same.
     expected_services: frozenset[str] | None = None
 
     @property

@@ -8,10 +8,9 @@ import asyncio
 import contextlib
 import weakref
 
-import asyncpg
 import structlog
 
-from crm_database import Database
+from crm_database import DATABASE_ERRORS, Database
 
 CHANNEL = "crm_outbox"
 NOTIFY_SECONDS = 0.05
@@ -39,7 +38,7 @@ async def notify_others(database: Database) -> None:
     while True:
         await event.wait()
         event.clear()
-        with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        with contextlib.suppress(*DATABASE_ERRORS):
             async with database.read() as session:
                 # Raw SQL: SQLAlchemy has no NOTIFY. Outside any business transaction, see above.
                 await session.connection.execute(f"NOTIFY {CHANNEL}")

@@ -101,6 +101,10 @@ class NurseryPart:
         """See `Part`."""
         return self._ready.is_set()
 
+    async def is_alive(self) -> bool:
+        """See `Part`."""
+        return True
+
     def how_it_ended(self) -> str:
         """See `Part`."""
         return "" if self._process is None else in_words(self._process.wait())
@@ -191,6 +195,7 @@ class ServicePart:
         request: Mapping[str, Any],
         needs: Callable[[], Awaitable[None]],
         ready: Callable[[], Awaitable[bool]],
+        alive: Callable[[], Awaitable[bool]],
     ) -> None:
         """`needs` returns when the service may start: its database is there and of this version."""
         self.name = name
@@ -199,6 +204,7 @@ class ServicePart:
         self._request = request
         self._needs = needs
         self._ready = ready
+        self._alive = alive
         self._pid = 0
 
     async def start(self) -> ProcessIdentity:
@@ -212,6 +218,10 @@ class ServicePart:
     async def is_ready(self) -> bool:
         """See `Part`."""
         return await self._ready()
+
+    async def is_alive(self) -> bool:
+        """See `Part`."""
+        return await self._alive()
 
     def how_it_ended(self) -> str:
         """See `Part`."""

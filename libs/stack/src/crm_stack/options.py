@@ -33,6 +33,8 @@ class StackOptions:
     """The file of the route table; None takes the workspace's."""
     broker_cap_mb: int = 1024
     """The embedded broker never frees memory: above this it is started anew, empty."""
+    lifeless_seconds: float = 30.0
+    """A service that gave no sign of life for so long (its `/livez` fails, or doesn't answer) is started anew."""
     entry: str = "crm_stack.service_entry:run"
     """The function that runs a service: `run(service, parts)`."""
     migrate: str = "crm_database.migrate:upgrade"

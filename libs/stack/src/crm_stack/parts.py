@@ -59,6 +59,10 @@ class Part(Protocol):
         """Whether it serves now."""
         ...
 
+    async def is_alive(self) -> bool:
+        """Whether it makes progress; one that doesn't for long is ended and started anew."""
+        ...
+
     def how_it_ended(self) -> str:
         """In words, after its process ended."""
         ...
@@ -114,6 +118,10 @@ class CommandPart:
     async def is_ready(self) -> bool:
         """See `Part`."""
         return await self._ready()
+
+    async def is_alive(self) -> bool:
+        """See `Part`. Nothing tells of these but that they serve."""
+        return True
 
     def how_it_ended(self) -> str:
         """See `Part`."""

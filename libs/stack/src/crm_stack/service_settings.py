@@ -37,6 +37,7 @@ def service_environment(
         "CRM_HTTP_HOST": LOOPBACK,
         "CRM_HTTP_PORT": str(port),
         "CRM_PUBLIC_URL": address,
+        "CRM_SERVICES": ",".join((*options.services, *options.beside)),
         "CRM_SIGNING_KEY_FILE": str(layout.secret("signing-key")),
     }
     if service == "identity":

@@ -84,10 +84,15 @@ class StackParts:
                 idempotent=options.external_kafka is not None,
             )
             request = forked(options.entry, [program.service], program.parts, environment, layout.log(program.name))
-            ready = _asking(http("/readyz"), port)
             self.parts.append(
                 ServicePart(
-                    program.name, port, nursery=self.nursery, request=request, needs=databases_ready, ready=ready
+                    program.name,
+                    port,
+                    nursery=self.nursery,
+                    request=request,
+                    needs=databases_ready,
+                    ready=_asking(http("/readyz"), port),
+                    alive=_asking(http("/livez"), port),
                 )
             )
         if options.gateway:

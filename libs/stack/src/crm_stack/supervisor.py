@@ -84,7 +84,10 @@ class Supervisor:
         ports = plan_ports(self.layout.state / "ports.json", port_names(self.options), self.options.port)
         parts = StackParts(self.options, ports, self._databases_ready)
         self.status.address, self.status.kafka = parts.address, parts.kafka
-        self._watches = [Watch(part, self.layout.holds / part.name, self._tell) for part in parts.parts]
+        self._watches = [
+            Watch(part, self.layout.holds / part.name, self._tell, self.options.lifeless_seconds)
+            for part in parts.parts
+        ]
         self.status.parts = [watch.status for watch in self._watches]
         self._tell()
         tasks: list[asyncio.Task[None]] = [

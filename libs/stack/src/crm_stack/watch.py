@@ -25,16 +25,25 @@ SILENT_FOR = 3
 class Watch:
     """One part, its status, and the task that keeps it running."""
 
-    def __init__(self, part: Part, hold: Path, changed: Callable[[], None], clock: Callable[[], float] = time.time):
+    def __init__(
+        self,
+        part: Part,
+        hold: Path,
+        changed: Callable[[], None],
+        lifeless_seconds: float,
+        clock: Callable[[], float] = time.time,
+    ):
         """Args: `hold` is the file whose existence keeps the part down; `changed` is called after each change."""
         self.part = part
         self.status = PartStatus(part.name, part.port)
         self.ready = asyncio.Event()
         self._hold = hold
         self._changed = changed
+        self._lifeless_seconds = lifeless_seconds
         self._clock = clock
         self._nudged = asyncio.Event()
         self._process: ProcessIdentity | None = None
+        self._ended_because = ""
 
     def nudge(self) -> None:
         """Look at the hold file now, and forget any waiting time."""
@@ -47,6 +56,7 @@ class Watch:
             await self._while_held()
             begun = time.monotonic()
             planned = False
+            self._ended_because = ""
             self._say("starting")
             try:
                 self._process = await self.part.start()
@@ -57,7 +67,7 @@ class Watch:
                 self.status.since = self._clock()
                 self._changed()
                 planned = await self._while_alive(self._process)
-                note = self.part.how_it_ended()
+                note = self._ended_because or self.part.how_it_ended()
             self._process = None
             self.ready.clear()
             self.status.pid = self.status.started = self.status.since = None
@@ -86,7 +96,8 @@ class Watch:
         """Ask until the process ends; whether it was ended on purpose, because of its memory."""
         ended = asyncio.create_task(gone(process))
         silent = 0
-        planned = False
+        came_up = planned = False
+        alive_at = time.monotonic()
         try:
             while not ended.done():
                 good = await self.part.is_ready()
@@ -97,10 +108,17 @@ class Watch:
                 elif silent >= SILENT_FOR and self.ready.is_set():
                     self.ready.clear()
                     self._say("unready", "does not answer")
+                came_up = came_up or good
+                # One that has not come up yet is not lifeless: it may wait for what it needs.
+                if not came_up or await self.part.is_alive():
+                    alive_at = time.monotonic()
                 if self._hold.exists():
                     await end(process, self.part.steps)
                 elif self._too_large(process):
                     planned = True
+                    await end(process, self.part.steps)
+                elif time.monotonic() - alive_at > self._lifeless_seconds:
+                    self._ended_because = f"was ended: no sign of life for {self._lifeless_seconds:.0f} s"
                     await end(process, self.part.steps)
                 await self._pause(ASK_WHEN_READY if self.ready.is_set() else ASK_WHILE_STARTING, ended)
             # How it ended is told by another way than that it ended, and may come a moment later.

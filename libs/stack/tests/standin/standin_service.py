@@ -63,17 +63,22 @@ async def _execute(dsn: str, sql: str) -> None:
 
 async def _serve(service: str, parts: frozenset[str], dsn: str) -> None:
     first_id = str(uuid_utils.uuid7())
+    stuck = False
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal stuck
         path = (await reader.readline()).split()[1].decode()
         status, body = "200 OK", "{}"
+        stuck = stuck or path == "/stick"
         if path == "/readyz":
             try:
                 await _execute(dsn, "SELECT 1 FROM note LIMIT 1")
             except (OSError, asyncpg.PostgresError) as away:
                 status, body = "503 Service Unavailable", json.dumps(str(away))
+        elif path == "/livez" and stuck:
+            status = "503 Service Unavailable"
         elif path == "/about":
             about = {"service": service, "parts": sorted(parts), "first_id": first_id, "environment": dict(os.environ)}
             body = json.dumps(about)

@@ -178,7 +178,7 @@ def create_app(
                 *migrations(service.name),
                 alive=list(alive),
                 warnings=list(warnings),
-                warned=lambda: runtime.security.warning(runtime.database, runtime.clock.now()),
+                people=lambda: runtime.security.health(runtime.database, runtime.clock.now()),
             )
             yield
             app.runtime = app.health = None

@@ -1,8 +1,8 @@
 """Whether this process lives and is ready (PL-46): `/livez` and `/readyz`, for the supervisor, outside `/api`.
 
 `/livez` fails when the process should be restarted: its event loop doesn't answer, or its consumers make no progress. `/readyz`
-fails when it should get no requests: the database is away, or older than this code needs. A bus that is away is a warning only:
-writes go on, and the outbox drains later.
+fails when it should get no requests: the database is away or older than this code needs, or nobody is known yet who could call
+(a new service before identity's first events). A bus that is away is a warning only: writes go on, and the outbox drains later.
 """
 
 import asyncio
@@ -28,7 +28,8 @@ _log = structlog.get_logger("crm_web")
 class Health:
     """database: must answer. head: the migration this code needs, None where a service has none; known: all that it knows.
 
-    alive: probes of `/livez`. warnings: probes that `/readyz` shows without failing; warned: another one, that asks the database.
+    alive: probes of `/livez`. warnings: probes that `/readyz` shows without failing. people: asks the database for what is known
+    of callers, see Security.health.
     """
 
     database: Database
@@ -36,7 +37,7 @@ class Health:
     known: frozenset[str] = frozenset()
     alive: list[Probe] = field(default_factory=list)
     warnings: list[Probe] = field(default_factory=list)
-    warned: Callable[[], Awaitable[str | None]] | None = None
+    people: Callable[[], Awaitable[tuple[str | None, str | None]]] | None = None
 
     def livez(self) -> Answer:
         """200, or 503 with what stands still."""
@@ -55,10 +56,11 @@ class Health:
                     # Raw SQL: Alembic's own table, which no metadata of ours declares.
                     rows = await session.connection.fetch("SELECT version_num FROM alembic_version") if migrated else []
                     problems += self._behind({row["version_num"] for row in rows})
-            if not problems and self.warned is not None:
+            if not problems and self.people is not None:
                 async with asyncio.timeout(_LIMIT):
-                    said = await self.warned()
-                warnings += [] if said is None else [said]
+                    problem, warning = await self.people()
+                problems += [] if problem is None else [problem]
+                warnings += [] if warning is None else [warning]
         except Exception as error:  # Whatever it was: a service without its database isn't ready, and says so.
             _log.warning("not ready", cause=repr(error))
             problems.append("database: can't be reached")

@@ -107,7 +107,9 @@ def refusal_for(error: BaseException) -> Refusal:
 
 def is_unreachable(error: BaseException) -> bool:
     """Whether the database was away; not so for the driver's complaints about how it was used, which are mistakes of ours."""
-    misused = isinstance(error, ValueError) or "another operation" in str(error)
+    misused = isinstance(error, ValueError) or (
+        isinstance(error, asyncpg.InterfaceError) and "another operation" in str(error)
+    )
     return isinstance(error, _AWAY) and not misused
 
 
@@ -117,6 +119,7 @@ _AWAY: tuple[type[BaseException], ...] = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     ConnectionError,
 )
 

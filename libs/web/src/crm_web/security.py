@@ -31,8 +31,8 @@ class Security(Protocol):
         """
         ...
 
-    async def warning(self, database: Database, now: dt.datetime) -> str | None:
-        """What is wrong with what is known of people, for `/readyz`; None when nothing is."""
+    async def health(self, database: Database, now: dt.datetime) -> tuple[str | None, str | None]:
+        """For `/readyz`: (why no request can be answered, what is wrong otherwise); None where nothing is."""
         ...
 
 
@@ -54,10 +54,13 @@ class DirectorySecurity:
         principal = self._verifier.verify(token, directory.keys, now)
         return principal, await self._keeper.admit(database, principal)
 
-    async def warning(self, database: Database, now: dt.datetime) -> str | None:
-        """See Security.warning."""
+    async def health(self, database: Database, now: dt.datetime) -> tuple[str | None, str | None]:
+        """See Security.health."""
         directory = await self._keeper.current(database)
-        return "identity was not heard for 30 s: only fresh tokens are taken" if directory.is_deaf(now) else None
+        if not directory.keys or not directory.users:
+            # Only before the first start's events have arrived: what was heard once stays, also when the bus is away.
+            return "directory: identity's users and keys have not arrived yet", None
+        return None, "identity was not heard for 30 s: only fresh tokens are taken" if directory.is_deaf(now) else None
 
 
 def directory_security(settings: Settings) -> DirectorySecurity:

@@ -27,8 +27,9 @@ class Settings(BaseModel):
     service: its name (`customers`). database_url: `postgresql://…`. kafka_bootstrap: `host:port`, empty where no bus is used.
     kafka_idempotence: off only for the embedded broker, which has no idempotent producer. public_url: the gateway's address as
     clients know it, also the tokens' issuer. signing_key: ≥ 32 bytes as hex, shared by all processes of all services; signs
-    cursors and consistency tokens. time_zone: the company's (PL-10). access_log_sample: share of ordinary requests that get a
-    log line (failures and slow ones always do; the gateway logs every request). Times in seconds.
+    cursors and consistency tokens. services: all services of this deployment, with commas (`identity,customers`), empty: all that
+    the event registry names; nobody waits for the reports of others. time_zone: the company's (PL-10). access_log_sample: share of
+    ordinary requests that get a log line (failures and slow ones always do; the gateway logs every request). Times in seconds.
 
     A service with settings of its own derives from this class.
     """
@@ -43,6 +44,7 @@ class Settings(BaseModel):
     http_port: Annotated[int, Field(ge=0, le=65535)] = 0
     public_url: Annotated[str, Field(pattern=r"^https?://[^/\s]+$")]
     signing_key: SecretStr
+    services: Annotated[str, Field(pattern=r"^([a-z][a-z0-9_]*(,[a-z][a-z0-9_]*)*)?$")] = ""
     time_zone: str = "UTC"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     access_log_sample: Annotated[float, Field(ge=0, le=1)] = 0.0

@@ -3,12 +3,11 @@
 import asyncio
 import datetime as dt
 
-import asyncpg
 import structlog
 
 from crm_authz import DIRECTORY_TOPICS, apply, forget_ended_sessions, heard
 from crm_contracts.control import HEARTBEAT
-from crm_database import Database, WriteContext
+from crm_database import DATABASE_ERRORS, Database, WriteContext
 from crm_events import BusSettings, ConsistencyTokens, Reaction, Schedule, Worker, every, groups_of
 from crm_kernel import Clock, SystemClock
 from crm_web.idempotency import PURGED_AT_ONCE, purge
@@ -56,6 +55,7 @@ def make_worker(service: Service, settings: Settings, database: Database) -> Wor
             bootstrap=settings.kafka_bootstrap,
             dsn=settings.dsn,
             idempotence=settings.kafka_idempotence,
+            expected_services=frozenset(settings.services.split(",")) if settings.services else None,
         ),
         database,
         reactions=all_reactions(service),
@@ -90,7 +90,7 @@ async def hear_itself(database: Database, stop: asyncio.Event) -> None:
         try:
             async with database.write(WriteContext(now=dt.datetime.now(dt.UTC))) as session:
                 await heard(session)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except DATABASE_ERRORS as error:
             _log.warning("identity could not note that it hears itself", cause=repr(error))
         try:
             await asyncio.wait_for(stop.wait(), _SELF_HEARD)

@@ -4,13 +4,12 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping
 
-import asyncpg
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from crm_contracts import control
-from crm_database import Database, WriteContext
+from crm_database import DATABASE_ERRORS, Database, WriteContext
 from crm_events import metrics
 from crm_events.consumer import letters, rules, store
 from crm_events.consumer.apply import Applier, GroupStopped
@@ -77,7 +76,7 @@ class Consumer:
                 self.stopped_because = str(stopped)
                 metrics.consumer_stopped.set(1, {"group": self.group.name})
                 _log.error("consumer stopped", group=self.group.name, cause=str(stopped))
-            except (KafkaError, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except (KafkaError, *DATABASE_ERRORS) as error:
                 self.problem = f"{self.group.name} can't read: {type(error).__name__}"
                 _log.warning("consumer begins again", group=self.group.name, cause=repr(error))
                 await stopped_within(stop, 1.0)
@@ -146,9 +145,7 @@ class Consumer:
             return
         error = task.exception()
         if error is not None:
-            if not isinstance(
-                error, GroupStopped | KafkaError | OSError | asyncpg.PostgresError | asyncpg.InterfaceError
-            ):
+            if not isinstance(error, (GroupStopped, KafkaError, *DATABASE_ERRORS)):
                 error = GroupStopped(f"{type(error).__name__}: {error}")
             self._failed.set_exception(error)
 
@@ -182,7 +179,7 @@ class Consumer:
         try:
             async with self.database.read() as session:
                 places = await store.asked_where(session, self.group.name)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except DATABASE_ERRORS as error:
             _log.info("dead letters not looked at", group=self.group.name, cause=repr(error))
             return
         for at, reader in self.readers.items():
@@ -204,9 +201,13 @@ class Consumer:
                     by_topic.setdefault(at.topic, []).append((at.topic, at.partition, made))
             for topic, reports in by_topic.items():
                 said = GroupReport(self.settings.service, self.group.name, self.peers[topic], reports)
-                await producer.send(control.REPORTS.name, said.encode(), key=self.group.name.encode(), partition=0)
+                sent = await producer.send(
+                    control.REPORTS.name, said.encode(), key=self.group.name.encode(), partition=0
+                )
+                # Nobody waits for it: the next report says it again. Read, so that a failure is not an unread exception.
+                sent.add_done_callback(lambda told: told.cancelled() or told.exception())
             await self._tell_letters(producer)
-        except (KafkaError, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (KafkaError, *DATABASE_ERRORS) as error:
             _log.info("no report", group=self.group.name, cause=repr(error))
 
     async def _tell_letters(self, producer: AIOKafkaProducer) -> None:

@@ -76,7 +76,7 @@ class Leader:
         """Learn the numberings and the known groups. The reports that count are those heard from here on."""
         self.server = await self.ledger.server()
         streams = await self.ledger.streams(list(self.topics.values()), self.server, new_id)
-        opens_at = time.monotonic() + self.settings.gate_seconds
+        now = time.monotonic()
         known: dict[tuple[str, str], set[str]] = {}
         for row in await self.ledger.groups():
             slot = (row["topic"], row["partition"])
@@ -93,7 +93,7 @@ class Leader:
                 acknowledged=stream.acknowledged,
                 next=stream.next,
                 groups=frozenset().union(*groups.values()),
-                opens_at=opens_at,
+                opens_at=rules.gate_opens_at(now, self.settings.gate_seconds, begun_now=stream.begun_now),
             )
             self.slots[slot] = Slotted(slot, stream, state)
             self.slots[slot].groups = groups
@@ -290,9 +290,10 @@ class Leader:
         """A group's reports arrived."""
         for topic, partition, report in said.partitions:
             slotted = self.slots.get((topic, partition))
-            if slotted is None or said.service not in slotted.groups:
+            # Heard is whoever the registry names, also one that nobody waits for.
+            if slotted is None or said.service not in self.topics[topic].consumers:
                 continue
-            if set(said.peers) != slotted.groups[said.service]:
+            if set(said.peers) != slotted.groups.get(said.service):
                 slotted.groups[said.service] = frozenset(said.peers)
                 everybody = frozenset().union(*slotted.groups.values())
                 slotted.state = dataclasses.replace(slotted.state, groups=everybody)

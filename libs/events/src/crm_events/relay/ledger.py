@@ -15,7 +15,7 @@ from typing import Any
 import asyncpg
 
 from crm_contracts import Envelope, Topic
-from crm_database import lock_key
+from crm_database import DATABASE_ERRORS, lock_key
 from crm_database.sessions import prepare_connection
 from crm_events.relay.rules import Report
 
@@ -40,6 +40,8 @@ class Stream:
     acknowledged: int
     next: int
     server: str
+    #: Begun by whoever asked, in this very call: nobody can know it yet.
+    begun_now: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,14 +171,14 @@ class Ledger:
         """Give the lock up with the connection."""
         try:
             await self.connection.close(timeout=2)
-        except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except DATABASE_ERRORS:
             self.connection.terminate()
 
     async def _fetch(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
         async with self._busy:
             try:
                 return await self.connection.fetch(sql, *arguments)
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except DATABASE_ERRORS as error:
                 raise LockLost(f"{type(error).__name__}: {error}") from error
 
     async def server(self) -> str:
@@ -194,9 +196,10 @@ class Ledger:
         for topic, partition in missing:
             await self._fetch(_NEW_STREAM, new_id(), topic, partition, server)
         rows = await self._fetch(_STREAMS, names) if missing else found
+        found_now = [((r["topic"], r["partition"]), r) for r in rows]
         return {
-            (r["topic"], r["partition"]): Stream(r["id"], r["head"], r["acknowledged"], r["next"], r["server"])
-            for r in rows
+            slot: Stream(r["id"], r["head"], r["acknowledged"], r["next"], r["server"], begun_now=slot not in there)
+            for slot, r in found_now
         }
 
     async def waiting(self, limit: int) -> list[Waiting]:
@@ -273,7 +276,7 @@ class Ledger:
                 async with self.connection.transaction():
                     head = int(await self.connection.fetchval(_RENUMBER, old, new, first))
                     await self.connection.execute(_RENUMBERED_STREAM, new, slot[0], slot[1], head, server)
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except DATABASE_ERRORS as error:
                 raise LockLost(f"{type(error).__name__}: {error}") from error
         return Stream(new, head, 0, 1, server)
 

@@ -5,12 +5,12 @@ import time
 from collections.abc import Coroutine
 from typing import Any
 
-import asyncpg
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from crm_contracts import Registry, control, registry
+from crm_database import DATABASE_ERRORS
 from crm_events import metrics, topics, wake
 from crm_events.relay.leader import Leader
 from crm_events.relay.ledger import Ledger, LockLost
@@ -46,7 +46,7 @@ class Relay:
             except LockLost as lost:
                 self.problem = f"the relay lost its lock: {lost}"
                 _log.warning("relay: lock lost", cause=str(lost))
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, KafkaError) as error:
+            except (*DATABASE_ERRORS, KafkaError) as error:
                 self.problem = f"the relay can't work: {type(error).__name__}"
                 _log.warning("relay: can't lead", cause=repr(error))
             finally:

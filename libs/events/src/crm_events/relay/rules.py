@@ -98,6 +98,12 @@ EventT = TypeVar("EventT")
 Decision = tuple[Partition, tuple[Action, ...]]
 
 
+def gate_opens_at(now: float, gate_seconds: float, *, begun_now: bool) -> float:
+    """Rule 9: when the wait for the reports is over. A numbering that this leader began itself, just now, waits for nobody: none
+    of it can have been applied or be lacking. One that was there before may, however few numbers it gave."""
+    return now if begun_now else now + gate_seconds
+
+
 def assign(head: int, waiting: Iterable[EventT]) -> list[tuple[int, EventT]]:
     """Rule 2: the numbers of the events that wait, in outbox order: dense, from `head + 1`."""
     return list(enumerate(waiting, start=head + 1))
