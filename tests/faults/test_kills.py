@@ -6,6 +6,8 @@ PostgreSQL five times and the broker ten times, under more than 100,000 writes.
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from journeys.company import ADMINISTRATOR, Company
 from journeys.waiting import PATIENCE
 
 from crm_stack.local import Stack
+from crm_testing.kafka import ApacheKafka, why_unavailable
 
 from . import proof
 from .load import Load
@@ -28,13 +31,54 @@ SELDOM = 4
 SECONDS = (60.0 if FULL else 6.0) * PATIENCE
 
 
-@pytest.fixture(scope="module")
-def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
-    """A company on a stack of its own."""
-    with Stack.start(tmp_path_factory.mktemp("stack-faults"), administrator=ADMINISTRATOR) as stack:
-        found = Company(stack)
-        yield found
-        found.close()
+@dataclass(frozen=True)
+class Victim:
+    """A company, and how its broker is killed and emptied; everything else is the stack's to kill."""
+
+    company: Company
+    kafka: ApacheKafka | None
+
+    @property
+    def processes(self) -> list[str]:
+        """The parts that are programs of ours: a service, or its app and its worker."""
+        return [part.name for part in self.company.stack.wait_ready().parts if part.name.split("-")[0] in SERVICES]
+
+    def kill(self, part: str) -> None:
+        """`kill -9`; what the stack doesn't start again by itself comes back here."""
+        if part == "broker" and self.kafka is not None:
+            self.kafka.kill()
+            self.kafka.start()
+        else:
+            self.company.stack.kill(part)
+
+    def wipe_broker(self) -> None:
+        """The broker comes back with an empty log."""
+        if self.kafka is not None:
+            self.kafka.wipe()
+        else:
+            self.company.stack.wipe_broker()
+
+
+@pytest.fixture(scope="module", params=["together-embedded-broker", "apart-apache-kafka"])
+def victim(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
+    """A company on a stack of its own, on each broker; app and worker apart where the broker is Apache Kafka."""
+    with ExitStack() as closing:
+        kafka = None
+        if request.param == "apart-apache-kafka":
+            if (reason := why_unavailable()) is not None:
+                pytest.skip(f"Apache Kafka can't run here: {reason}")
+            kafka = closing.enter_context(ApacheKafka(tmp_path_factory.mktemp("kafka-faults")))
+        stack = Stack.start(
+            tmp_path_factory.mktemp("stack-faults"),
+            administrator=ADMINISTRATOR,
+            split=kafka is not None,
+            broker="embedded" if kafka is None else "kafka",
+            external_kafka=None if kafka is None else kafka.bootstrap,
+        )
+        closing.enter_context(stack)
+        company = Company(stack)
+        closing.callback(company.close)
+        yield Victim(company, kafka)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -44,32 +88,33 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("faults"))
 
 
-def afflict(stack: Stack, load: Load) -> list[str]:
-    """Let everything die once under load, the broker's log twice with regrowth past where it was; answers what died."""
+def afflict(victim: Victim, load: Load) -> list[str]:
+    """Let everything die under load, the broker's log too, which then regrows past where it was; answers what died."""
     died = []
     load.more(BETWEEN, SECONDS)
+    processes = victim.processes
     for round_ in range(ROUNDS):
         seldom = round_ % SELDOM == 0
         if seldom:
-            stack.wipe_broker()
-            died.append("broker")
+            victim.wipe_broker()
+            died.append("broker's log")
             # So many writes again as there were: the new log grows past the positions that were read in the old one.
             load.more(load.answered.writes if round_ == 0 else BETWEEN, SECONDS)
-        for part in (*SERVICES, *(["postgres", "broker"] if seldom else [])):
-            stack.kill(part)
+        for part in (*processes, *(["postgres", "broker"] if seldom else [])):
+            victim.kill(part)
             died.append(part)
             load.more(BETWEEN, SECONDS)
     return died
 
 
 @pytest.mark.requirement("PL-13", "PL-23", "PL-51", "PL-8")
-def test_whatever_dies_nothing_that_was_answered_is_lost_doubled_or_miscounted(company: Company) -> None:
-    stack, admin = company.stack, company.administrator
+def test_whatever_dies_nothing_that_was_answered_is_lost_doubled_or_miscounted(victim: Victim) -> None:
+    stack, admin = victim.company.stack, victim.company.administrator
     with Load(admin) as load:
-        died = afflict(stack, load)
+        died = afflict(victim, load)
     answered = load.answered
     assert not load.failed, load.failed
-    assert set(died) == {*SERVICES, "postgres", "broker"}
+    assert set(died) == {*victim.processes, "postgres", "broker", "broker's log"}
     stack.wait_ready()
     print(f"{answered.writes} writes, {answered.again} tries again, died: {died}")
     assert answered.refused == []

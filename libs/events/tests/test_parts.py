@@ -4,12 +4,15 @@ import asyncio
 import dataclasses
 import datetime as dt
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
 import pytest
 import sqlalchemy as sa
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.partitioner import DefaultPartitioner
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
@@ -125,15 +128,43 @@ async def test_a_schedule_that_fails_is_still_due(bench: Bench) -> None:
     assert await scheduler.run_if_due(schedule) is False
 
 
+@asynccontextmanager
+async def _admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        yield admin
+    finally:
+        await admin.close()
+
+
 async def test_missing_topics_are_made_with_partitions_and_retention_and_others_left_alone(bench: Bench) -> None:
     topic = Topic(f"crm.maker.made-{uuid.uuid4().hex[:8]}", "maker", (), "", partitions=5, retention_days=2)
     assert await topics.ensure(bench.bootstrap, [topic]) == [topic.name]
     assert await topics.ensure(bench.bootstrap, [topic]) == []
-    admin = AIOKafkaAdminClient(bootstrap_servers=bench.bootstrap)
-    await admin.start()
-    (found,) = await admin.describe_topics([topic.name])
-    await admin.close()
+    async with _admin(bench.bootstrap) as admin:
+        (found,) = await admin.describe_topics([topic.name])
     assert sorted(p["partition"] for p in found["partitions"]) == [0, 1, 2, 3, 4]
+
+
+async def test_a_topic_that_the_broker_made_by_itself_gets_what_it_lacks(bench: Bench) -> None:
+    """Apache Kafka makes a topic with one partition as soon as somebody asks for it; after a wipe that comes first."""
+    if not bench.idempotence:
+        pytest.skip("the embedded broker neither makes topics by itself nor adds partitions")
+    topic = Topic(f"crm.maker.made-{uuid.uuid4().hex[:8]}", "maker", (), "", partitions=3, retention_days=2)
+    async with _admin(bench.bootstrap) as admin:
+        await admin.create_topics([NewTopic(topic.name, 1, 1)])
+        await topics.ensure(bench.bootstrap, [topic])
+
+        async def grown() -> bool:
+            (found,) = await admin.describe_topics([topic.name])
+            return len(found["partitions"]) == 3
+
+        await until(grown, "three partitions")
+        (answer,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic.name)])
+        settings = {entry[0]: entry[1] for entry in answer.resources[0][4]}
+    assert settings["retention.ms"] == str(2 * 24 * 3600 * 1000)
+    assert await topics.ensure(bench.bootstrap, [topic]) == []
 
 
 def test_a_key_goes_where_every_other_kafka_client_would_put_it() -> None:

@@ -126,5 +126,22 @@ def test_reports_are_due_on_start_after_a_skip_and_every_few_seconds() -> None:
     assert not consumer.is_lacking(consumer.placed(skipping, 1, 9), consumer.Watermark("s", 5))
 
 
+@pytest.mark.parametrize(
+    ("declared", "heads", "watermarks", "found"),
+    [
+        (3, {}, [], 3),
+        (6, {0: 4, 1: 0, 2: 1}, [{0: 4, 2: 1}], 6),
+        (6, {0: 4, 1: 0, 2: 1}, [{0: 4, 2: 1}, {0: 4}], 3),
+        (6, {0: 4}, [{}], 1),
+        (6, {0: 0}, [{}], 6),
+        (2, {0: 4, 1: 1, 2: 9}, [{}], 2),
+    ],
+)
+def test_keys_move_to_new_partitions_only_when_every_group_has_applied_what_was_numbered(
+    declared: int, heads: dict[int, int], watermarks: list[dict[int, int]], found: int
+) -> None:
+    assert relay.partitions_in_force(declared, heads, watermarks) == found
+
+
 def test_transient_pauses_double_up_to_five_seconds() -> None:
     assert [failures.transient_pause(n) for n in (1, 2, 3, 8, 99)] == [0.05, 0.1, 0.2, 5.0, 5.0]

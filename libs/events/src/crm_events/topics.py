@@ -4,8 +4,9 @@ import functools
 from collections.abc import Iterable
 
 import structlog
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import InvalidPartitionsError, KafkaError, TopicAlreadyExistsError, for_code
 from aiokafka.partitioner import murmur2
 
 from crm_contracts import Topic
@@ -14,21 +15,26 @@ _log = structlog.get_logger("crm_events")
 
 
 class TopicRefused(Exception):
-    """The broker would not make a topic, or has it with fewer partitions than the registry says."""
+    """The broker would not make a topic as the registry says."""
 
 
 async def ensure(bootstrap: str, topics: Iterable[Topic]) -> list[str]:
     """Make the topics that the broker lacks, with partitions and retention; answers their names.
 
     Facts are never compacted (`cleanup.policy=delete`). As many copies as there are brokers, at most three. KafkaError when the broker is
-    away, TopicRefused when it won't. A topic that has fewer partitions than declared is left alone: more partitions only when
-    every watermark is at the head (docs/runbooks/events.md).
+    away, TopicRefused when it won't. A topic that has too few partitions gets the others: a broker that lost its topics, and makes
+    them itself when somebody asks for them (Apache Kafka does unless told otherwise), makes them with one. Where an event
+    goes is not the broker's to say: see `relay.rules.partitions_in_force`.
     """
     declared = {topic.name: topic for topic in topics}
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=10_000)
     await admin.start()
     try:
-        missing = sorted(set(declared) - set(await admin.list_topics()))
+        found = {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics()}
+        small = [t for t in declared.values() if 0 < found.get(t.name, 0) < t.partitions]
+        if small:
+            await _grow(admin, small)
+        missing = sorted(declared.keys() - found.keys())
         if not missing:
             return []
         copies = min(3, len((await admin.describe_cluster())["brokers"]))
@@ -43,13 +49,23 @@ async def ensure(bootstrap: str, topics: Iterable[Topic]) -> list[str]:
         await admin.close()
 
 
+async def _grow(admin: AIOKafkaAdminClient, small: Iterable[Topic]) -> None:
+    """More partitions, and the settings that a topic has which the broker made by itself doesn't have."""
+    for topic in small:
+        try:
+            await admin.create_partitions({topic.name: NewPartitions(topic.partitions)})
+        except InvalidPartitionsError:
+            continue  # Another process was faster.
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic.name, _settings(topic))])
+        _log.warning("partitions added", topic=topic.name, partitions=topic.partitions)
+
+
 def _new(topic: Topic, copies: int) -> NewTopic:
-    return NewTopic(
-        topic.name,
-        topic.partitions,
-        copies,
-        topic_configs={"cleanup.policy": "delete", "retention.ms": str(topic.retention_ms)},
-    )
+    return NewTopic(topic.name, topic.partitions, copies, topic_configs=_settings(topic))
+
+
+def _settings(topic: Topic) -> dict[str, str]:
+    return {"cleanup.policy": "delete", "retention.ms": str(topic.retention_ms)}
 
 
 @functools.lru_cache(maxsize=65_536)

@@ -4,7 +4,6 @@ import asyncio
 import dataclasses
 import time
 import uuid
-from collections import deque
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +13,8 @@ from aiokafka.errors import KafkaError
 from crm_contracts import Envelope, Topic
 from crm_events import metrics, topics
 from crm_events.relay import rules
-from crm_events.relay.ledger import RANGE_LIMIT, Ledger, Slot, Stream
+from crm_events.relay.ledger import RANGE_LIMIT, Ledger, Slot
+from crm_events.relay.opening import Slotted, opened
 from crm_events.relay.sender import BATCH_RECORDS, NotAcknowledged, Sender, Unsendable
 from crm_events.reports import GroupReport
 from crm_events.settings import BusSettings
@@ -31,25 +31,6 @@ KEEP_REPORTS_SECONDS = 5.0
 _log = structlog.get_logger("crm_events")
 
 
-class Slotted:
-    """One partition: its state, what was fetched for sending, and how it is driven."""
-
-    def __init__(self, slot: Slot, stream: Stream, state: rules.Partition) -> None:
-        self.slot = slot
-        self.stream = stream
-        self.state = state
-        #: Events after the numbers sent, in order: what follows `state.next` while it begins with it.
-        self.fetched: deque[Envelope] = deque()
-        #: The row of sent_range that the next batch may continue: (row, first, last, base offset).
-        self.range: tuple[int, int, int, int] | None = None
-        #: How many events a batch may have: halved when the broker refuses one for good, doubled with each that it takes.
-        self.limit = BATCH_RECORDS
-        self.failures = 0
-        self.groups: dict[str, frozenset[str]] = {}
-        self.task: asyncio.Task[None] | None = None
-        self.changed = asyncio.Event()
-
-
 class Leader:
     """Lives from taking the lock to losing it. `run` ends with LockLost, or by cancellation."""
 
@@ -61,6 +42,8 @@ class Leader:
         self.sender = Sender(settings)
         self.slots: dict[Slot, Slotted] = {}
         self.server = ""
+        #: topic → over how many partitions its keys are spread.
+        self.partitions: dict[str, int] = {}
         self.applied: dict[tuple[str, Slot], tuple[str, int]] = {}
         self._dirty: dict[tuple[str, Slot], tuple[str, str, int, rules.Report]] = {}
         self._kept_at = time.monotonic()
@@ -74,37 +57,12 @@ class Leader:
 
     async def open(self) -> None:
         """Learn the numberings and the known groups. The reports that count are those heard from here on."""
-        self.server = await self.ledger.server()
-        streams = await self.ledger.streams(list(self.topics.values()), self.server, new_id)
-        now = time.monotonic()
-        known: dict[tuple[str, str], set[str]] = {}
-        for row in await self.ledger.groups():
-            slot = (row["topic"], row["partition"])
-            self.applied[row["group_name"], slot] = (row["stream"], row["watermark"])
-            known.setdefault((row["service"], row["topic"]), set()).add(row["group_name"])
-        for slot, stream in streams.items():
-            groups = {
-                service: frozenset(known.get((service, slot[0]), {f"{service}.?"}))
-                for service in self._consumers(slot[0])
-            }
-            state = rules.Partition(
-                stream=str(stream.id),
-                head=stream.head,
-                acknowledged=stream.acknowledged,
-                next=stream.next,
-                groups=frozenset().union(*groups.values()),
-                opens_at=rules.gate_opens_at(now, self.settings.gate_seconds, begun_now=stream.begun_now),
-            )
-            self.slots[slot] = Slotted(slot, stream, state)
-            self.slots[slot].groups = groups
+        found = await opened(self.settings, self.ledger, self.topics)
+        self.server, self.slots, self.partitions, self.applied = found
         for slotted in self.slots.values():
             if slotted.stream.server != self.server:
                 await self._start_stream(slotted, "the database was restored or failed over", above="")
             self._drive(slotted)
-
-    def _consumers(self, topic: str) -> Sequence[str]:
-        expected = self.settings.expected_services
-        return [name for name in self.topics[topic].consumers if expected is None or name in expected]
 
     async def run(self) -> None:
         """Number what waits, as long as the lock is held."""
@@ -141,7 +99,7 @@ class Leader:
         by_slot: dict[Slot, list[int]] = {}
         for n, event in enumerate(waiting):
             topic = self.topics[event.topic]
-            partition = topics.partition_of(event.key, topic.partitions)
+            partition = topics.partition_of(event.key, self.partitions[topic.name])
             by_slot.setdefault((topic.name, partition), []).append(n)
         given = []
         for slot, mine in by_slot.items():
@@ -293,7 +251,7 @@ class Leader:
             # Heard is whoever the registry names, also one that nobody waits for.
             if slotted is None or said.service not in self.topics[topic].consumers:
                 continue
-            if set(said.peers) != slotted.groups.get(said.service):
+            if frozenset(said.peers) != slotted.groups.get(said.service):
                 slotted.groups[said.service] = frozenset(said.peers)
                 everybody = frozenset().union(*slotted.groups.values())
                 slotted.state = dataclasses.replace(slotted.state, groups=everybody)

@@ -8,13 +8,13 @@ import asyncio
 import datetime as dt
 import socket
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
 
-from crm_contracts import Envelope, Topic
+from crm_contracts import Envelope
 from crm_database import DATABASE_ERRORS, lock_key
 from crm_database.sessions import prepare_connection
 from crm_events.relay.rules import Report
@@ -40,7 +40,7 @@ class Stream:
     acknowledged: int
     next: int
     server: str
-    #: Begun by whoever asked, in this very call: nobody can know it yet.
+    #: Begun by whoever asks, just now: nobody can know it yet.
     begun_now: bool = False
 
 
@@ -58,7 +58,7 @@ class Waiting:
 _STREAMS = "SELECT id, topic, partition, head, acknowledged, next, server FROM stream WHERE current AND topic = ANY($1)"
 _NEW_STREAM = """
 INSERT INTO stream (id, topic, partition, current, head, acknowledged, next, server, started_at)
-VALUES ($1, $2, $3, true, 0, 0, 1, $4, now()) ON CONFLICT DO NOTHING
+VALUES ($1, $2, $3, true, 0, 0, 1, $4, now())
 """
 _SERVER = """
 SELECT s.system_identifier::text || ':' || c.timeline_id::text FROM pg_control_system() s, pg_control_checkpoint() c
@@ -185,22 +185,18 @@ class Ledger:
         """Which data this is: another answer after a restore or a fail-over (PostgreSQL's system identifier and time line)."""
         return str((await self._fetch(_SERVER))[0][0])
 
-    async def streams(
-        self, topics: Sequence[Topic], server: str, new_id: "type[uuid.UUID] | Any"
-    ) -> dict[Slot, Stream]:
-        """The numbering in force of every partition; begun where there is none yet."""
-        names = [topic.name for topic in topics]
-        found = await self._fetch(_STREAMS, names)
-        there = {(row["topic"], row["partition"]) for row in found}
-        missing = [(t.name, n) for t in topics for n in range(t.partitions) if (t.name, n) not in there]
-        for topic, partition in missing:
-            await self._fetch(_NEW_STREAM, new_id(), topic, partition, server)
-        rows = await self._fetch(_STREAMS, names) if missing else found
-        found_now = [((r["topic"], r["partition"]), r) for r in rows]
+    async def streams(self, topics: Iterable[str]) -> dict[Slot, Stream]:
+        """The numberings in force."""
+        rows = await self._fetch(_STREAMS, list(topics))
         return {
-            slot: Stream(r["id"], r["head"], r["acknowledged"], r["next"], r["server"], begun_now=slot not in there)
-            for slot, r in found_now
+            (r["topic"], r["partition"]): Stream(r["id"], r["head"], r["acknowledged"], r["next"], r["server"])
+            for r in rows
         }
+
+    async def begin_stream(self, slot: Slot, new_id: uuid.UUID, server: str) -> Stream:
+        """The first numbering of a partition."""
+        await self._fetch(_NEW_STREAM, new_id, *slot, server)
+        return Stream(new_id, 0, 0, 1, server, begun_now=True)
 
     async def waiting(self, limit: int) -> list[Waiting]:
         """The events without a number, in outbox order."""

@@ -98,6 +98,19 @@ EventT = TypeVar("EventT")
 Decision = tuple[Partition, tuple[Action, ...]]
 
 
+def partitions_in_force(declared: int, heads: Mapping[int, int], watermarks: Iterable[Mapping[int, int]]) -> int:
+    """Over how many partitions a topic's keys are spread.
+
+    heads: partition → highest number given in the numbering in force, of all partitions that were ever numbered. watermarks: for each
+    group that reads the topic, partition → highest number applied of it; a group that was never heard has applied nothing.
+    As many as declared, but no more than there were until every group has applied all that was numbered: another number of
+    partitions leads a key's next event elsewhere, where it could overtake the one before.
+    """
+    grows = 0 < len(heads) < declared
+    behind = any(marks.get(partition, 0) < head for marks in watermarks for partition, head in heads.items())
+    return len(heads) if grows and behind else declared
+
+
 def gate_opens_at(now: float, gate_seconds: float, *, begun_now: bool) -> float:
     """Rule 9: when the wait for the reports is over. A numbering that this leader began itself, just now, waits for nobody: none
     of it can have been applied or be lacking. One that was there before may, however few numbers it gave."""

@@ -12,6 +12,7 @@ from aiokafka.errors import (
     MessageSizeTooLargeError,
     OffsetOutOfRangeError,
     RecordListTooLargeError,
+    UnknownTopicOrPartitionError,
 )
 from aiokafka.structs import ConsumerRecord
 
@@ -80,6 +81,8 @@ class Sender:
         try:
             async with asyncio.timeout(SEND_SECONDS + 1):
                 producer = await self._started()
+                if partition not in await producer.partitions_for(topic):
+                    raise UnknownTopicOrPartitionError(f"the broker has no partition {partition} of {topic}")
                 batch = producer.create_batch()
                 count = 0
                 for envelope in envelopes[:BATCH_RECORDS]:
