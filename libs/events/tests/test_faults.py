@@ -184,6 +184,8 @@ async def test_a_service_that_nobody_expects_is_not_waited_for_but_gets_what_it_
 
 
 async def test_more_partitions_reverse_nothing_of_what_a_follower_has_still_to_apply(bench: Bench) -> None:
+    if not bench.idempotence:
+        pytest.skip("the embedded broker adds no partitions; it makes all topics anew at each start")
     maker = await bench.worker("maker", gate_seconds=0.1)
     async with bench.running(maker):
         await bench.write(create=20)
