@@ -112,19 +112,24 @@ def test_up_over_a_taken_port_says_whose_it_is_and_what_to_do(tmp_path: Path) ->
 def test_foreground_ends_the_stack_with_its_terminal(tmp_path: Path) -> None:
     options = standin_options(tmp_path, gateway=False, services=("sales",))
     program = (
-        "import sys; from rich.console import Console; from crm_stack.cli.up import start\n"
+        "import signal, sys; from rich.console import Console; from crm_stack.cli.up import start\n"
+        # A test run that a script started in the background ignores the keyboard; a person's terminal doesn't.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from crm_stack.options import StackOptions\n"
         "start(StackOptions.from_json(sys.argv[1]), Console(), email='a@b.example', password=None,\n"
         "      company={'company': 'P', 'time_zone': 'UTC', 'currency': 'USD'}, foreground=True)\n"
     )
     command = [sys.executable, "-c", program, options.to_json()]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as foreground:
-        assert foreground.stdout is not None
-        assert any("Ctrl-C" in line for line in iter(foreground.stdout.readline, ""))
-        told = running(options.layout.folder)
-        assert told is not None
-        foreground.send_signal(signal.SIGINT)
-        assert foreground.wait(60) == 0
+        try:
+            assert foreground.stdout is not None
+            assert any("Ctrl-C" in line for line in iter(foreground.stdout.readline, ""))
+            told = running(options.layout.folder)
+            assert told is not None
+            foreground.send_signal(signal.SIGINT)
+            assert foreground.wait(60) == 0
+        finally:
+            foreground.kill()
     assert not told.supervisor.alive()
 
 

@@ -144,3 +144,26 @@ async def test_answers_are_kept_for_a_day(notes: Notes) -> None:
         async with notes.database.write(WriteContext(now=now + later)) as session:
             assert await purge(session, now + later) == forgotten
     assert await notes.kept() == 0
+
+
+async def test_kept_answers_cannot_be_read_from_the_database(notes: Notes) -> None:
+    headers = {**notes.auth(), "idempotency-key": "k1"}
+    first = await notes.client.post(NOTES, json={"title": "the secret word"}, headers=headers)
+    assert first.status_code == 201
+    async with notes.database.read() as session:
+        kept = await session.connection.fetchval("SELECT body FROM idempotent_answer")
+    assert b"secret" not in kept
+    assert len(kept) > len(first.content)
+
+
+async def test_an_answer_that_cannot_be_opened_is_no_reason_to_do_it_again(notes: Notes) -> None:
+    """The deployment's signing key was replaced, or somebody was at the table."""
+    headers = {**notes.auth(), "idempotency-key": "k1"}
+    assert (await notes.client.post(NOTES, json={"title": "one"}, headers=headers)).status_code == 201
+    async with notes.database.write(WriteContext(now=dt.datetime.now(dt.UTC))) as session:
+        await session.connection.execute(
+            r"UPDATE idempotent_answer SET body = set_byte(body, 20, get_byte(body, 20) # 1)"
+        )
+    again = await notes.client.post(NOTES, json={"title": "one"}, headers=headers)
+    problem(again, 409, "idempotency.answer_lost")
+    assert await notes.titles() == ["one"]

@@ -90,9 +90,9 @@ class DirectoryKeeper:
 _KEEPERS: weakref.WeakKeyDictionary[Database, DirectoryKeeper] = weakref.WeakKeyDictionary()
 
 
-def keeper_of(database: Database) -> DirectoryKeeper:
-    """The process's keeper for a database: for reactions and schedules, which are handed nothing but a session."""
+def keeper_of(database: Database, clock: Clock | None = None) -> DirectoryKeeper:
+    """The process's one keeper for a database, for requests as for reactions and schedules. It keeps the clock it was made with."""
     keeper = _KEEPERS.get(database)
     if keeper is None:
-        keeper = _KEEPERS[database] = DirectoryKeeper()
+        keeper = _KEEPERS[database] = DirectoryKeeper(clock)
     return keeper

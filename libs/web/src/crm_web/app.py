@@ -164,7 +164,7 @@ def create_app(
             runtime = Runtime(
                 settings=settings,
                 database=opened,
-                security=security or directory_security(settings),
+                security=security or directory_security(settings, opened, chosen_clock),
                 cursors=Cursors(settings.key),
                 calendar=CompanyCalendar(settings.time_zone),
                 consistency=consistency or consistency_tokens(service, settings, chosen_clock),

@@ -2,12 +2,19 @@
 
 No "running" rows exist: a lock that ends with the transaction says that a key is at work. So a process that dies in the middle
 leaves nothing behind, and the next try starts afresh. Only 2xx is kept: a refusal changed nothing and may be asked again.
+
+What is kept is sealed (AES-256-GCM), each answer with a key of its own that its Idempotency-Key is a part of: an answer may hold what the
+database otherwise never does, an activation code for instance.
 """
 
 import datetime as dt
 import hashlib
+import hmac
+import os
 
 import sqlalchemy as sa
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy.dialects.postgresql import JSONB
 
 from crm_database import WriteSession, instant, platform, query
@@ -18,6 +25,10 @@ from crm_web.answers import Answer
 KEPT = dt.timedelta(hours=24)
 MAX_KEY = 255
 PURGED_AT_ONCE = 1000
+
+
+#: What stands before a sealed answer: made anew each time, as AES-GCM demands; bytes.
+_NONCE = 12
 
 
 class KeyRunning(Conflict):
@@ -39,6 +50,13 @@ class KeyReused(Invalid):
     def __init__(self) -> None:
         detail = "A key stands for one request: same method, address and body"
         super().__init__(detail, errors=[FieldError("header:Idempotency-Key", self.code, detail)])
+
+
+class AnswerLost(Conflict):
+    """409: the work was done, but the answer can't be read any more: the deployment's signing key was replaced since."""
+
+    code = "idempotency.answer_lost"
+    title = "This request was carried out; its answer is not available any more"
 
 
 class KeyInvalid(Invalid):
@@ -120,20 +138,25 @@ _PURGE = query(
 class Key:
     """One caller's key for one request.
 
-    caller: subject and client, so that nobody ever gets another's answer. Raises KeyInvalid.
+    caller: subject and client, so that nobody ever gets another's answer. secret: what kept answers are sealed with.
+    Raises KeyInvalid.
     """
 
-    __slots__ = ("caller", "key", "request")
+    __slots__ = ("_seal", "caller", "key", "request")
 
-    def __init__(self, caller: str, key: str, method: str, target: str, body: bytes) -> None:
+    def __init__(self, caller: str, key: str, method: str, target: str, body: bytes, *, secret: bytes) -> None:
         if not 0 < len(key) <= MAX_KEY or not (key.isascii() and key.isprintable()):
             raise KeyInvalid
         self.caller = caller
         self.key = key
         self.request = hashlib.sha256(f"{method} {target}\n".encode("utf-8", "surrogatepass") + body).digest()
+        self._seal = AESGCM(hmac.digest(secret, f"crm kept answer\n{caller}\n{key}".encode(), "sha256"))
 
     async def earlier(self, session: WriteSession) -> Answer | None:
-        """The kept answer; None means: go on, the key is ours until the transaction ends. Raises KeyRunning, KeyReused."""
+        """The kept answer; None means: go on, the key is ours until the transaction ends.
+
+        Raises KeyRunning, KeyReused, AnswerLost.
+        """
         lock = hashlib.blake2b(f"{self.caller}\n{self.key}".encode(), digest_size=8, person=b"crm-idem").digest()
         if not await session.value(_LOCK, lock=int.from_bytes(lock, "big", signed=True)):
             raise KeyRunning
@@ -144,10 +167,15 @@ class Key:
         if row["request"] != self.request:
             raise KeyReused
         headers: dict[str, str] = {**row["headers"], "idempotency-replayed": "true"}
-        return Answer(row["status"], row["body"], row["media_type"], headers)
+        try:
+            body = self._seal.decrypt(row["body"][:_NONCE], row["body"][_NONCE:], self.request)
+        except InvalidTag as error:
+            raise AnswerLost from error
+        return Answer(row["status"], body, row["media_type"], headers)
 
     async def keep(self, session: WriteSession, answer: Answer, now: dt.datetime) -> None:
         """Keep a 2xx answer, in the transaction whose work it reports."""
+        nonce = os.urandom(_NONCE)
         await session.execute(
             _KEEP,
             caller=self.caller,
@@ -156,7 +184,7 @@ class Key:
             status=answer.status,
             media_type=answer.media_type,
             headers=answer.headers,
-            body=answer.body,
+            body=nonce + self._seal.encrypt(nonce, answer.body, self.request),
             kept_at=now,
         )
 

@@ -128,7 +128,7 @@ class ServiceRoute(APIRoute):
                 arguments = self._arguments(incoming, path, raw)
                 return await self._read(runtime, incoming, now, principal, directory, arguments)
             context = self._context(incoming, principal, now)
-            key = self._key(incoming, principal, raw)
+            key = self._key(incoming, principal, raw, runtime.settings.key)
             try:
                 arguments = self._arguments(incoming, path, raw)
             except Refusal as refused:
@@ -223,13 +223,14 @@ class ServiceRoute(APIRoute):
             await key.keep(session, answer, session.context.now)
         return answer
 
-    def _key(self, incoming: Incoming, principal: Principal | None, raw: bytes) -> Key | None:
+    def _key(self, incoming: Incoming, principal: Principal | None, raw: bytes, secret: bytes) -> Key | None:
         """The Idempotency-Key of a write by somebody known; None without one."""
         given = incoming.headers.get(b"idempotency-key")
         if given is None or principal is None:
             return None
         target = f"{incoming.path}?{incoming.query.decode('latin-1')}"
-        return Key(f"{principal.user_id}/{principal.client_id}", given.decode("latin-1"), incoming.method, target, raw)
+        caller = f"{principal.user_id}/{principal.client_id}"
+        return Key(caller, given.decode("latin-1"), incoming.method, target, raw, secret=secret)
 
     def _context(self, incoming: Incoming, principal: Principal | None, now: dt.datetime) -> WriteContext:
         if principal is None:

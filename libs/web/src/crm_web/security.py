@@ -3,9 +3,10 @@
 import datetime as dt
 from typing import Protocol
 
-from crm_authz import Directory, DirectoryBehind, DirectoryKeeper, Principal, TokenVerifier
+from crm_authz import Directory, DirectoryBehind, DirectoryKeeper, Principal, TokenVerifier, keeper_of
 from crm_authz.keeper import LOOK_EVERY
 from crm_database import Database
+from crm_kernel import Clock
 from crm_kernel.errors import Unauthenticated
 from crm_web.settings import Settings
 
@@ -63,6 +64,6 @@ class DirectorySecurity:
         return None, "identity was not heard for 30 s: only fresh tokens are taken" if directory.is_deaf(now) else None
 
 
-def directory_security(settings: Settings) -> DirectorySecurity:
+def directory_security(settings: Settings, database: Database, clock: Clock) -> DirectorySecurity:
     """What a service uses when nothing else is given."""
-    return DirectorySecurity(TokenVerifier(settings.public_url), DirectoryKeeper())
+    return DirectorySecurity(TokenVerifier(settings.public_url), keeper_of(database, clock))

@@ -12,7 +12,6 @@ import httpx
 from crm_stack.bench.bed import Bed, bed
 from crm_stack.bench.load import Call, Plan, WrongAnswer, request, to_json
 from crm_stack.bench.result import Result, percentile
-from crm_stack.process import wait_until
 
 WRITES_PER_SECOND = 100.0
 GOAL = "p50 ≤ 50 ms, p99 ≤ 250 ms under 100 writes/s"
@@ -28,7 +27,6 @@ def run(size: int, seconds: float, repeats: int) -> Iterator[Result]:
     del size, seconds
     with bed(("identity", "customers", "sales", "analytics")) as made:
         token = made.administrator_token()
-        _await_service(made, token)
         call = Call(request("POST", OPPORTUNITIES, token, {"name": "Written meanwhile"}), 201)
         # Ends with the samples, or by its own bound.
         plan = Plan(made.gateway_port, [call], 120.0, connections=32, per_second=WRITES_PER_SECOND)
@@ -60,17 +58,6 @@ def run(size: int, seconds: float, repeats: int) -> Iterator[Result]:
 
 def _client(made: Bed, token: str) -> httpx.Client:
     return httpx.Client(base_url=made.stack.address, headers={"Authorization": f"Bearer {token}"}, timeout=30.0)
-
-
-def _await_service(made: Bed, token: str) -> None:
-    """Wait until sales and analytics know the administrator: their replica hears of it over the bus."""
-    with _client(made, token) as client:
-
-        def known() -> bool:
-            return all(client.get(path, params={"limit": 1}).status_code == 200 for path in (OPPORTUNITIES, EVENTS))
-
-        if not wait_until(known, LOST_AFTER, pause=0.2):
-            raise WrongAnswer("sales or analytics doesn't know the administrator")
 
 
 def _written(made: Bed, token: str) -> int:

@@ -12,6 +12,7 @@ from crm_stack.bench import customers
 from crm_stack.bench.bed import bed
 from crm_stack.bench.load import WrongAnswer
 from crm_stack.bench.result import Result, percentile
+from crm_stack.layout import Layout
 from crm_stack.memory import pss_mb
 from crm_stack.status_file import read_status
 
@@ -42,11 +43,9 @@ def run(size: int, seconds: float, repeats: int) -> Iterator[Result]:
         yield Result("start", "s", warm, None, [], milliseconds, size, GOAL, met, notes)
 
 
-def _memory(layout: object) -> float | None:
+def _memory(layout: Layout) -> float | None:
     """Proportional share of the supervisor and all below it, in MB; None when it can't be seen."""
-    from crm_stack.layout import Layout
 
-    assert isinstance(layout, Layout)
     status = read_status(layout)
     return None if status is None else pss_mb(status.supervisor.pid)
 

@@ -14,13 +14,14 @@ from crm_stack.cli.failure import USAGE, Failure
 if TYPE_CHECKING:
     from crm_stack.bench.result import Result
 
-#: Each is a module of crm_stack.bench with `run(size, seconds, repeats)`, which yields its results. It stands here once a run was
-#: seen to end.
+#: Each is a module of crm_stack.bench with `run(size, seconds, repeats)`, which yields its results.
 BENCHMARKS: dict[str, str] = {
     "gateway": "crm_stack.bench.gateway",
     "read": "crm_stack.bench.read",
     "list": "crm_stack.bench.lists",
     "write": "crm_stack.bench.write",
+    "freshness": "crm_stack.bench.freshness",
+    "start": "crm_stack.bench.start",
 }
 
 
