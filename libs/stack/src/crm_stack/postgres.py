@@ -12,10 +12,10 @@ import signal
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from urllib.parse import quote
 
-from crm_stack.ports import LOOPBACK, free_port, holder, is_free
+from crm_stack.child_server import ChildServer
+from crm_stack.ports import LOOPBACK, free_port
 from crm_stack.postgres_files import (
     SUPERUSER,
     PostgresDidNotStart,
@@ -27,7 +27,7 @@ from crm_stack.postgres_files import (
     write_settings,
 )
 from crm_stack.probes import POSTGRES
-from crm_stack.process import end_child, spawn, tail, wait_until
+from crm_stack.process import wait_until
 
 __all__ = ["EXTENSIONS", "STOP_STEPS", "SUPERUSER", "PostgresDidNotStart", "PostgresServer", "SqlFailed"]
 
@@ -41,8 +41,13 @@ class SqlFailed(Exception):
     """A statement sent with `PostgresServer.execute` was refused; the text is PostgreSQL's."""
 
 
-class PostgresServer:
+class PostgresServer(ChildServer):
     """One server over one folder: `<folder>/data`, `<folder>/password` and, unless told otherwise, `postgres.log`."""
+
+    title = "PostgreSQL"
+    steps = STOP_STEPS
+    did_not_start = PostgresDidNotStart
+    death_signal = signal.SIGINT
 
     def __init__(
         self,
@@ -61,13 +66,10 @@ class PostgresServer:
             password: the superuser's; None keeps one in `<folder>/password` (mode 0600).
             volatile: True gives up durability for speed; tests only.
         """
-        self.folder = folder.absolute()
-        self.port = port or 0
-        self.log = log or self.folder / "postgres.log"
+        super().__init__(folder, port or 0, log or folder.absolute() / "postgres.log")
         self._fixed_port = port is not None
         self._password = password
         self._volatile = volatile
-        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def data(self) -> Path:
@@ -102,7 +104,7 @@ class PostgresServer:
             PostgresDidNotStart: initdb failed.
             NoAccountForPostgres: we are root and nobody else can run it.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        super().prepare()
         self.end_leftovers()
         if not self._fixed_port:
             self.port = free_port()
@@ -132,51 +134,18 @@ class PostgresServer:
             if wait_until(lambda: not leftovers(self.data), seconds if found else 0.0):
                 return
 
+    def environment(self) -> Mapping[str, str]:
+        """See `postgres_files.environment`."""
+        return environment()
+
     def start(self, seconds: float = 60.0) -> str:
         """Start the server as our child and wait until it takes connections; returns the superuser's URL.
 
         Raises:
-            PostgresDidNotStart: it ended, or was not ready within `seconds`.
+            PostgresDidNotStart: its port is taken, it ended, or was not ready within `seconds`.
         """
-        if self._process is not None and self._process.poll() is None:
-            return self.dsn
-        self.prepare()
-        if not is_free(self.port):  # Else the other's answers would be taken for ours.
-            raise PostgresDidNotStart(str(holder(self.port)))
-        self._process = process = spawn(
-            self.command(), log=self.log, cwd=self.folder, env=environment(), death_signal=signal.SIGINT
-        )
-        ready = wait_until(lambda: process.poll() is not None or self.is_ready(), seconds)
-        if not ready or process.poll() is not None:
-            end_child(process, STOP_STEPS[1:])
-            raise PostgresDidNotStart(f"PostgreSQL did not start on port {self.port}:\n{tail(self.log)}")
+        self._run(seconds)
         return self.dsn
-
-    def stop(self) -> None:
-        """End the server cleanly; nothing happens when it does not run."""
-        if self._process is not None:
-            end_child(self._process, STOP_STEPS)
-            self._process = None
-
-    def kill(self) -> None:
-        """End the server as a power cut would (`kill -9`)."""
-        if self._process is not None:
-            end_child(self._process, STOP_STEPS[2:])
-            self._process = None
-
-    @property
-    def pid(self) -> int | None:
-        """The postmaster's pid while it runs as our child."""
-        return None if self._process is None or self._process.poll() is not None else self._process.pid
-
-    def __enter__(self) -> PostgresServer:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def create_database(
         self, name: str, owner: str, password: str | None = None, *, template: str | None = None

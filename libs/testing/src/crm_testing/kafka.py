@@ -15,11 +15,10 @@ import signal
 import subprocess
 import uuid
 from pathlib import Path
-from types import TracebackType
 
+from crm_stack.child_server import ChildServer
 from crm_stack.ports import LOOPBACK, free_port
 from crm_stack.probes import KAFKA
-from crm_stack.process import end_child, spawn, tail, wait_until
 
 POM = Path(__file__).resolve().parents[4] / "deploy" / "kafka" / "pom.xml"
 # Kafka writes its index and closes its log on SIGTERM.
@@ -75,75 +74,57 @@ def _library_folder() -> Path:
     return root / hashlib.sha256(POM.read_bytes()).hexdigest()[:16]
 
 
-class ApacheKafka:
+class ApacheKafka(ChildServer):
     """One Kafka node, broker and controller in one, over `<folder>`; its log survives `stop` and `kill`."""
+
+    title = "Apache Kafka"
+    steps = STOP_STEPS
+    did_not_start = KafkaDidNotStart
 
     def __init__(self, folder: Path, port: int | None = None) -> None:
         """Describe the node; nothing is started yet. `port` None takes a free one, for good."""
-        self.folder = folder.absolute()
-        self.port = port or free_port()
-        self.log = self.folder / "kafka.log"
+        super().__init__(folder, port or free_port(), folder.absolute() / "kafka.log")
         self._controller_port = free_port()
-        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def bootstrap(self) -> str:
         """The address for Kafka clients."""
         return f"{LOOPBACK}:{self.port}"
 
+    def prepare(self) -> None:
+        """Fetch the libraries, write the settings, and format the storage the first time.
+
+        Raises:
+            KafkaDidNotStart: it could not be fetched or formatted.
+        """
+        super().prepare()
+        self._write_settings()
+        if not (self.folder / "data" / "meta.properties").exists():
+            self._format(f"{libraries()}/*")
+
+    def command(self) -> list[str]:
+        """Kafka's command line."""
+        command = ["java", f"-Xmx{_HEAP_MB}m", f"-Xms{_HEAP_MB // 4}m", "-XX:+UseSerialGC", "-Dlog4j2.level=INFO"]
+        return [*command, "-cp", f"{libraries()}/*", "kafka.Kafka", str(self._settings)]
+
+    def is_ready(self) -> bool:
+        """Whether the node answers now."""
+        return KAFKA.ask(self.port)
+
     def start(self, seconds: float = 90.0) -> str:
-        """Start the node as our child, formatting its storage the first time, and wait until it answers.
+        """Start the node as our child and wait until it answers; returns `bootstrap`.
 
         Raises:
             KafkaDidNotStart: it could not be fetched, ended, or did not answer within `seconds`.
         """
-        if self.pid is not None:
-            return self.bootstrap
-        classpath = f"{libraries()}/*"
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._write_settings()
-        if not (self.folder / "data" / "meta.properties").exists():
-            self._format(classpath)
-        command = ["java", f"-Xmx{_HEAP_MB}m", f"-Xms{_HEAP_MB // 4}m", "-XX:+UseSerialGC", "-Dlog4j2.level=INFO"]
-        command += ["-cp", classpath, "kafka.Kafka", str(self._settings)]
-        self._process = process = spawn(command, log=self.log, cwd=self.folder, death_signal=signal.SIGKILL)
-        ready = wait_until(lambda: process.poll() is not None or KAFKA.ask(self.port), seconds, pause=0.1)
-        if not ready or process.poll() is not None:
-            end_child(process, STOP_STEPS[1:])
-            raise KafkaDidNotStart(f"Apache Kafka did not start on port {self.port}:\n{tail(self.log)}")
+        self._run(seconds)
         return self.bootstrap
-
-    def stop(self) -> None:
-        """End the node cleanly."""
-        if self._process is not None:
-            end_child(self._process, STOP_STEPS)
-            self._process = None
-
-    def kill(self) -> None:
-        """End the node without warning (`kill -9`); `start` brings it back with its log."""
-        if self._process is not None:
-            end_child(self._process, STOP_STEPS[1:])
-            self._process = None
 
     def wipe(self) -> None:
         """Start again with an empty log, on the same port."""
         self.kill()
         shutil.rmtree(self.folder / "data")
         self.start()
-
-    @property
-    def pid(self) -> int | None:
-        """The node's pid while it runs as our child."""
-        return None if self._process is None or self._process.poll() is not None else self._process.pid
-
-    def __enter__(self) -> ApacheKafka:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     @property
     def _settings(self) -> Path:

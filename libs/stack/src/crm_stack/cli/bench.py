@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 #: Each is a module of crm_stack.bench with `run(size, seconds, repeats)`, which yields its results.
 BENCHMARKS: dict[str, str] = {
     "gateway": "crm_stack.bench.gateway",
+    "gateway-parts": "crm_stack.bench.gateway_parts",
     "read": "crm_stack.bench.read",
     "list": "crm_stack.bench.lists",
     "write": "crm_stack.bench.write",
