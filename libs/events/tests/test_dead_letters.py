@@ -2,7 +2,9 @@
 
 import datetime as dt
 import uuid
+from collections.abc import Sequence
 
+import asyncpg
 import orjson
 import pytest
 from aiokafka import AIOKafkaConsumer
@@ -163,6 +165,29 @@ async def test_a_transient_failure_is_waited_out_in_place(bench: Bench) -> None:
         assert await _letters(bench) == []
         picky.bad.clear()
         await bench.followed("follower", GROUP)
+
+
+async def test_a_batch_that_others_stand_in_the_way_of_is_taken_in_smaller_ones(bench: Bench) -> None:
+    """Two partitions' batches that take the same rows in another order would deadlock each time anew."""
+    sizes: list[int] = []
+    note = following(bench.things, GROUP).handle_batch
+    assert note is not None
+
+    async def handle(session: WriteSession, envelopes: Sequence[Envelope]) -> None:
+        sizes.append(len(envelopes))
+        if len(envelopes) > 2:
+            raise asyncpg.DeadlockDetectedError("deadlock detected")
+        await note(session, envelopes)
+
+    reaction = Reaction(GROUP, (bench.things.topic.name,), handle_batch=handle)
+    maker = await bench.worker("maker")
+    async with bench.running(maker):
+        await bench.write(create=40)
+        await until(bench.drained, "everything is acknowledged")
+        async with bench.running(await bench.worker("follower", [reaction])):
+            await bench.followed("follower", GROUP)
+    assert max(sizes) > 2
+    assert await _letters(bench) == []
 
 
 async def test_when_nothing_can_be_applied_the_group_stops_and_says_so(

@@ -45,6 +45,19 @@ async def test_the_same_and_further_wins_change_nothing(customers: Running, rep:
 
 
 @pytest.mark.requirement("SA-8")
+async def test_of_deals_that_come_together_the_earliest_counts_and_each_customer_changes_once(
+    customers: Running, rep: Caller
+) -> None:
+    one, other = await make_customer(rep), await make_customer(rep, name="Other")
+    late, early = won(one["id"]), won(one["id"], occurred_at="2026-11-18T09:00:00Z")
+    await customers.hear(late, won(other["id"]), early)
+    assert [fact for fact, _ in await told(customers, one)] == ["created", "dealt"]
+    assert [fact for fact, _ in await told(customers, other)] == ["created", "dealt"]
+    (_, (_, event)) = await told(customers, one)
+    assert (event.opportunity_id, event.state.dealt_at.isoformat()) == (early.subject, "2026-11-18T09:00:00+00:00")
+
+
+@pytest.mark.requirement("SA-8")
 async def test_a_deal_with_an_unknown_customer_or_none_is_taken_note_of_and_does_nothing(customers: Running) -> None:
     await customers.hear(won(str(new_id())), won(None))
     assert await customers.events("crm.customers.customer.%") == []

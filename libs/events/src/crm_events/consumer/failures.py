@@ -35,6 +35,11 @@ def is_transient(error: BaseException) -> bool:
     return isinstance(error, _TRANSIENT)
 
 
+def is_about_locks(error: BaseException) -> bool:
+    """Whether others hold, in another order or for long, what this wants."""
+    return isinstance(error, asyncpg.DeadlockDetectedError | asyncpg.LockNotAvailableError)
+
+
 def transient_pause(failures: int) -> float:
     """Seconds to wait after the n-th transient failure in a row (1 is the first)."""
     return float(min(TRANSIENT_MOST, TRANSIENT_FIRST * 2 ** min(failures - 1, 20)))

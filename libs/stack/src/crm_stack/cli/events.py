@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -165,8 +166,13 @@ async def _reconcile(options: StackOptions, as_json: bool) -> bool:
         typer.echo(json.dumps(dataclasses.asdict(found), default=str, indent=1))
         return bool(found.faults)
     _table(("group", "applied"), sorted(found.applied.items()))
-    for finding in found.findings[:200]:
-        typer.echo(f"{finding.reason}: {finding.type} {finding.event_id} for {finding.group}")
+    if found.findings:
+        why = Counter((finding.group, finding.reason, finding.type) for finding in found.findings)
+        _table(("not applied by", "why", "type", "events"), [(*key, count) for key, count in sorted(why.items())])
+    for fault in found.faults[:20]:
+        typer.echo(f"{fault.reason}: {fault.type} {fault.event_id} for {fault.group}")
+    if len(found.faults) > 20:
+        typer.echo(f"… and {len(found.faults) - 20} more; --json has them all.")
     typer.echo(
         f"{found.events} events; {len(found.findings)} not applied, {len(found.faults)} of them without a reason."
     )

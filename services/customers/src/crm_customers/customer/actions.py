@@ -2,7 +2,8 @@
 
 import datetime as dt
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from crm_contracts.customers import CUSTOMER_EVENTS, CustomerDealt, CustomerState
 from crm_customers.contact.actions import follow_owner
@@ -93,19 +94,34 @@ async def set_locked(unit: Writing, customer_id: uuid.UUID, locked: bool) -> Rec
     return change.after or found
 
 
-async def note_deal(unit: Writing, customer_id: uuid.UUID, opportunity_id: uuid.UUID, won_at: dt.datetime) -> None:
-    """The customer's first deal was won: from now on it is a customer (SA-8). Nothing happens the second time.
+@dataclass(frozen=True)
+class Deal:
+    """A won opportunity."""
 
-    A deleted customer becomes one too: what was won was won. An unknown one is left alone: its id is all that the opportunity has.
+    customer_id: uuid.UUID
+    opportunity_id: uuid.UUID
+    won_at: dt.datetime
+
+
+async def note_deals(unit: Writing, deals: Iterable[Deal]) -> None:
+    """Customers whose first deal was won are customers from now on (SA-8), since the earliest of these deals.
+
+    Nothing happens the second time. A deleted customer becomes one too: what was won was won. An unknown one is left alone: its id is
+    all that the opportunity has.
     """
-    found = (await lock_records(unit, CUSTOMER, [customer_id], deleted="include")).get(customer_id)
-    if found is None or found["lifecycle"] == "customer":
-        return
-    change = Change(
-        index=0,
-        record=found,
-        values={"lifecycle": "customer", "dealt_at": won_at},
-        occurred_at=won_at,
-        extra={"opportunity_id": opportunity_id},
-    )
-    await write_changes(unit, CUSTOMER, [change], CustomerDealt)
+    first: dict[uuid.UUID, Deal] = {}
+    for deal in sorted(deals, key=lambda deal: deal.won_at):
+        first.setdefault(deal.customer_id, deal)
+    # All in one statement, in the order of their ids: others do the same for other partitions at the same time.
+    found = await lock_records(unit, CUSTOMER, list(first), deleted="include")
+    changes = [
+        Change(
+            index=index,
+            record=one,
+            values={"lifecycle": "customer", "dealt_at": first[one.id].won_at},
+            occurred_at=first[one.id].won_at,
+            extra={"opportunity_id": first[one.id].opportunity_id},
+        )
+        for index, one in enumerate(one for one in found.values() if one["lifecycle"] != "customer")
+    ]
+    await write_changes(unit, CUSTOMER, changes, CustomerDealt)
