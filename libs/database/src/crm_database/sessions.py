@@ -154,7 +154,8 @@ class Database:
     async def close(self) -> None:
         """Close all connections; waits at most 5 s for those in use."""
         try:
-            await asyncio.wait_for(self.pool.close(), timeout=5)
+            async with asyncio.timeout(5):
+                await self.pool.close()
         except TimeoutError:
             self.pool.terminate()
 

@@ -173,7 +173,9 @@ async def end(identity: ProcessIdentity, steps: Steps) -> None:
     """
     for number, seconds in steps:
         identity.signal(number)
+        # Not wait_for: until Python 3.12 it forgets a cancellation that comes just when what it waits for is done.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(gone(identity), seconds)
+            async with asyncio.timeout(seconds):
+                await gone(identity)
             return
     raise ProcessDidNotEnd(f"process {identity.pid} survived {[signal.Signals(number).name for number, _ in steps]}")

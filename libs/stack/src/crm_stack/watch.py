@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -143,9 +142,8 @@ class Watch:
         try:
             await asyncio.wait(waited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            # Not waited for: a cancellation of our own that came meanwhile would be taken for its end.
             nudged.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await nudged
         self._nudged.clear()
 
     def _say(self, state: State, note: str | None = None) -> None:

@@ -93,6 +93,7 @@ async def hear_itself(database: Database, stop: asyncio.Event) -> None:
         except DATABASE_ERRORS as error:
             _log.warning("identity could not note that it hears itself", cause=repr(error))
         try:
-            await asyncio.wait_for(stop.wait(), _SELF_HEARD)
+            async with asyncio.timeout(_SELF_HEARD):
+                await stop.wait()
         except TimeoutError:
             continue

@@ -126,7 +126,8 @@ async def _drive(plan: Plan) -> Outcome:
                 await asyncio.sleep(max(0.0, begun - time.perf_counter()))
             request, status, starts, holds = calls[number % len(calls)]
             writer.write(request)
-            told, body = await asyncio.wait_for(answer_of(reader), PATIENCE)
+            async with asyncio.timeout(PATIENCE):
+                told, body = await answer_of(reader)
             outcome.milliseconds.append((time.perf_counter() - begun) * 1000)
             if told != status or not body.startswith(starts) or holds not in body:
                 raise WrongAnswer(
