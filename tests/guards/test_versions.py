@@ -12,7 +12,7 @@ from services.sales.tests.conftest import rep, sales, sales_dsn
 from services.sales.tests.opportunity import test_customers
 
 from crm_analytics.facts import store as facts
-from crm_sales.customer import store as customers
+from crm_records.replica import store as replicas
 from crm_testing.service import Caller, Running
 
 __all__ = ["analytics", "analytics_dsn", "analytics_template", "rep", "sales", "sales_dsn"]
@@ -21,9 +21,14 @@ __all__ = ["analytics", "analytics_dsn", "analytics_template", "rep", "sales", "
 async def test_guard_without_the_version_sales_takes_older_customers_back(
     sales: Running, rep: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken = customers._UPSERT.replace("WHERE c.version < excluded.version", "")
-    assert broken != customers._UPSERT
-    monkeypatch.setattr(customers, "_UPSERT", broken)
+    whole = replicas.upsert_sql
+
+    def unversioned(table: Any) -> str:
+        broken = whole(table).replace("WHERE r.version < excluded.version", "")
+        assert broken != whole(table)
+        return broken
+
+    monkeypatch.setattr(replicas, "upsert_sql", unversioned)
     with pytest.raises(AssertionError):
         await test_customers.test_older_events_change_nothing_whenever_they_come(sales, rep)
 

@@ -25,6 +25,29 @@ class MoneyState(Part):
     currency: str
 
 
+class LineState(Part):
+    """One product on an opportunity. quantity: decimal text. discount_percent, tax_percent: decimal text."""
+
+    id: uuid.UUID
+    product_id: uuid.UUID
+    quantity: str
+    list_price: MoneyState
+    unit_price: MoneyState
+    discount_percent: str = "0"
+    tax_percent: str = "0"
+    net: MoneyState
+    tax: MoneyState
+    total: MoneyState
+
+
+class TotalsState(Part):
+    """What the lines come to together: exactly the sums of theirs."""
+
+    net: MoneyState
+    tax: MoneyState
+    total: MoneyState
+
+
 class RecordState(Part):
     """What the state of every record has."""
 

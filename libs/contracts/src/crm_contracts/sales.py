@@ -8,7 +8,9 @@ from pydantic import Field
 
 from crm_contracts.events import Event, Part
 from crm_contracts.examples import CUSTOMER, PIPELINE, PRODUCT, STAGE_FIRST, STAGE_SECOND, USER, owned, sample
+from crm_contracts.records import LineState as LineState
 from crm_contracts.records import MoneyState, RecordState, standard_events
+from crm_contracts.records import TotalsState as TotalsState
 from crm_contracts.registry import Topic, registry
 
 PRODUCT_TOPIC = registry.topic(
@@ -72,29 +74,6 @@ class PipelineState(Part):
     stages: list[StageState]
     is_default: bool = False
     deleted: bool = False
-
-
-class LineState(Part):
-    """One product on an opportunity. quantity: decimal text. discount_percent, tax_percent: decimal text."""
-
-    id: uuid.UUID
-    product_id: uuid.UUID
-    quantity: str
-    list_price: MoneyState
-    unit_price: MoneyState
-    discount_percent: str = "0"
-    tax_percent: str = "0"
-    net: MoneyState
-    tax: MoneyState
-    total: MoneyState
-
-
-class TotalsState(Part):
-    """What the lines come to together: exactly the sums of theirs."""
-
-    net: MoneyState
-    tax: MoneyState
-    total: MoneyState
 
 
 Outcome = Literal["open", "won", "lost", "on_hold"]

@@ -73,7 +73,7 @@ async def test_off_sale_products_and_new_prices_touch_only_new_lines(admin: Call
         usd("200.00"),
     )
     refused = await rep("PATCH", path, json={"lines": [line, line]})
-    assert (refused.status, refused["code"]) == (422, "opportunity.lines_invalid")
+    assert (refused.status, refused["code"]) == (422, "lines.invalid")
     assert refused.codes == [("/lines/1/product_id", "line.product_off_sale")]
     assert (await rep("POST", "/opportunities", json={"name": "New", "lines": [line]})).status == 422
     await admin.done("PATCH", f"/products/{product['id']}", json={"on_sale": True})

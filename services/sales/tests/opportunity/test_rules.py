@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crm_kernel.money import Money
+from crm_records.lines import Line
 from crm_sales.opportunity.history import Fact, visits
-from crm_sales.opportunity.lines import Line
 from crm_sales.opportunity.rules import (
     ClosedBeforeOpened,
     CurrencyMixed,

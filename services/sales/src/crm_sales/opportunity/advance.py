@@ -9,14 +9,14 @@ from crm_contracts.sales import OpportunityStageChanged
 from crm_kernel.errors import Refusal
 from crm_records import Change, Record, Writing, lock_one, write_changes
 from crm_records.inputs import check_occurred_at
+from crm_records.lines import Line, lines_of
 from crm_records.row_answers import Outcome as RowOutcome
-from crm_sales.opportunity import store
 from crm_sales.opportunity.bodies import AdvanceRow
 from crm_sales.opportunity.known import read_pipelines
-from crm_sales.opportunity.lines import Line
 from crm_sales.opportunity.named import locked_rows
 from crm_sales.opportunity.record import OPPORTUNITY
 from crm_sales.opportunity.rules import NotOpen, dwell, probability_of, weighted
+from crm_sales.opportunity.tables import opportunity_line
 from crm_sales.pipeline.rules import Pipeline, check_required, check_step
 
 
@@ -30,7 +30,7 @@ async def advance(
     found = await lock_one(unit, OPPORTUNITY, opportunity_id, "write")
     check_occurred_at(unit, OPPORTUNITY, occurred_at)
     pipelines = await read_pipelines(unit, entering=True)
-    lines = await store.lines_of(unit.session, [found.id])
+    lines = await lines_of(unit.session, opportunity_line, [found.id])
     change = _step(unit, pipelines, lines, found, stage_id, occurred_at, 0)
     if change is None:
         return found
@@ -42,7 +42,7 @@ async def advance_rows(unit: Writing, raw_rows: Sequence[Any]) -> list[RowOutcom
     """Many at once; a row that is refused stops no other, and one whose opportunity is in the stage already changes nothing."""
     rows = await locked_rows(unit, AdvanceRow, raw_rows)
     pipelines = await read_pipelines(unit, entering=True)
-    lines = await store.lines_of(unit.session, [row.record.id for row in rows if row.record is not None])
+    lines = await lines_of(unit.session, opportunity_line, [row.record.id for row in rows if row.record is not None])
     for row in rows:
         if row.record is None or row.body is None:
             continue

@@ -6,13 +6,11 @@ from dataclasses import dataclass, field
 
 from crm_kernel.errors import Forbidden
 from crm_records import Change, Draft, Writing
-from crm_sales.customer.store import visible
-from crm_sales.customer.tables import CUSTOMER
-from crm_sales.opportunity import store
-from crm_sales.opportunity.lines import Line
+from crm_records.lines import Line, Offer, lines_of
+from crm_sales.customer.tables import CUSTOMERS
+from crm_sales.opportunity.tables import opportunity_line
 from crm_sales.pipeline import store as pipelines
 from crm_sales.pipeline.rules import Pipeline
-from crm_sales.product.rules import Offer
 from crm_sales.product.store import offers
 
 
@@ -64,7 +62,7 @@ async def known_for_changes(unit: Writing, changes: Sequence[Change]) -> Known:
         pipelines=await read_pipelines(unit, entering=False),
         customers=await _customers(unit, customers),
         offers=await offers(unit.session, products),
-        lines=await store.lines_of(unit.session, counting),
+        lines=await lines_of(unit.session, opportunity_line, counting),
     )
 
 
@@ -77,7 +75,7 @@ async def _customers(unit: Writing, ids: Sequence[uuid.UUID]) -> set[uuid.UUID]:
     if not ids:
         return set()
     try:
-        unit.require(f"{CUSTOMER}:read")
+        unit.require(f"{CUSTOMERS.record}:read")
     except Forbidden:
         return set()
-    return await visible(unit.session, unit.scope(CUSTOMER, "read"), ids)
+    return await CUSTOMERS.visible(unit.session, unit.scope(CUSTOMERS.record, "read"), ids)

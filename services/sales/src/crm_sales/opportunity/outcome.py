@@ -12,11 +12,10 @@ from crm_kernel.errors import Refusal
 from crm_kernel.money import Money
 from crm_records import Change, Record, Writing, lock_one, write_changes
 from crm_records.inputs import check_occurred_at
+from crm_records.lines import Line, lines_of
 from crm_records.row_answers import Outcome as RowOutcome
-from crm_sales.opportunity import store
 from crm_sales.opportunity.bodies import OutcomeRow
 from crm_sales.opportunity.known import read_pipelines
-from crm_sales.opportunity.lines import Line
 from crm_sales.opportunity.named import locked_rows
 from crm_sales.opportunity.record import OPPORTUNITY
 from crm_sales.opportunity.rules import (
@@ -30,6 +29,7 @@ from crm_sales.opportunity.rules import (
     weighted,
 )
 from crm_sales.opportunity.settle import check_day
+from crm_sales.opportunity.tables import opportunity_line
 from crm_sales.pipeline.rules import Pipeline
 
 EVENTS: Final[Mapping[Outcome, type[Event[Any]]]] = {
@@ -60,7 +60,7 @@ async def decide(unit: Writing, opportunity_id: uuid.UUID, decision: Decision) -
     found = await lock_one(unit, OPPORTUNITY, opportunity_id, "write")
     check_occurred_at(unit, OPPORTUNITY, decision.occurred_at)
     pipelines = await read_pipelines(unit, entering=False)
-    lines = await store.lines_of(unit.session, [found.id])
+    lines = await lines_of(unit.session, opportunity_line, [found.id])
     change = _decided(unit, pipelines, lines[found.id], found, decision, 0)
     await write_changes(unit, OPPORTUNITY, [change], EVENTS[decision.outcome])
     return change.after or found
@@ -73,7 +73,7 @@ async def decide_rows(unit: Writing, raw_rows: Sequence[Any]) -> list[RowOutcome
     """
     rows = await locked_rows(unit, OutcomeRow, raw_rows)
     pipelines = await read_pipelines(unit, entering=False)
-    lines = await store.lines_of(unit.session, [row.record.id for row in rows if row.record is not None])
+    lines = await lines_of(unit.session, opportunity_line, [row.record.id for row in rows if row.record is not None])
     for row in rows:
         if row.record is None or row.body is None:
             continue

@@ -4,16 +4,15 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from crm_contracts.sales import OPPORTUNITY_EVENTS, LineState, OpportunityState, TotalsState
+from crm_contracts.records import LineState, TotalsState
+from crm_contracts.sales import OPPORTUNITY_EVENTS, OpportunityState
 from crm_database import ReadSession
 from crm_kernel.errors import Refusal
 from crm_records import Change, Draft, RecordHooks, RecordType, Writing
-from crm_sales.opportunity import store
-from crm_sales.opportunity.bodies import Lines
+from crm_records.lines import Lines, line_of, lines_of, parts_of, replace_lines
 from crm_sales.opportunity.known import known_for_changes, known_for_drafts
-from crm_sales.opportunity.lines import line_of, lines_json, totals_json
 from crm_sales.opportunity.settle import settle_change, settle_draft
-from crm_sales.opportunity.tables import OPPORTUNITY_FIELDS, opportunity
+from crm_sales.opportunity.tables import OPPORTUNITY_FIELDS, opportunity, opportunity_line
 
 
 class OpportunityHooks(RecordHooks):
@@ -39,11 +38,11 @@ class OpportunityHooks(RecordHooks):
         lines = {row.id: [line_of(state) for state in row.parts["lines"]] for row in rows if "lines" in row.parts}
         if lines:
             new = [row.id for row in rows if isinstance(row, Draft)]
-            await store.replace_lines(unit.session, lines, new=new)
+            await replace_lines(unit.session, opportunity_line, lines, new=new)
 
     async def read_parts(self, session: ReadSession, ids: Sequence[uuid.UUID]) -> Mapping[uuid.UUID, dict[str, Any]]:
-        found = await store.lines_of(session, ids)
-        return {key: {"lines": lines_json(lines), "totals": totals_json(lines)} for key, lines in found.items()}
+        found = await lines_of(session, opportunity_line, ids)
+        return {key: parts_of(lines) for key, lines in found.items()}
 
 
 OPPORTUNITY = RecordType(

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from crm_kernel.errors import Conflict, FieldError, Invalid
 from crm_kernel.money import Money
-from crm_sales.opportunity.lines import Line, totals_of
+from crm_records.lines import Line, totals_of
 
 Outcome = Literal["open", "won", "lost", "on_hold"]
 

@@ -8,9 +8,9 @@ from typing import Any
 from crm_kernel import new_id
 from crm_kernel.money import Money
 from crm_records import Change, Draft, Writing
+from crm_records.lines import Line, LineGiven, Offer, lines_json, parts_of, settle_lines
 from crm_records.refusals import OccurredInFuture
 from crm_sales.opportunity.known import Known
-from crm_sales.opportunity.lines import Line, LineGiven, lines_json, settle_lines, totals_json
 from crm_sales.opportunity.rules import (
     CLOSED,
     CustomerUnknown,
@@ -24,7 +24,6 @@ from crm_sales.opportunity.rules import (
     weighted,
 )
 from crm_sales.pipeline.rules import Stage, beginning, check_required, is_empty
-from crm_sales.product.rules import Offer
 
 _BACKDATE = "sales.opportunity:backdate"
 #: Fields that every opportunity has, although a new one need not be given them.
@@ -151,11 +150,6 @@ def _check_products(ids: Sequence[uuid.UUID], offers: Mapping[uuid.UUID, Offer])
     unknown = [str(one) for one in ids if one not in offers]
     if unknown:
         raise pointed(ProductUnknown, "/product_ids", f"There is no product {', '.join(unknown)}")
-
-
-def parts_of(lines: Sequence[Line]) -> dict[str, Any]:
-    """What of an opportunity's state its lines are."""
-    return {"lines": lines_json(lines), "totals": totals_json(lines)}
 
 
 def check_day(unit: Writing, pointer: str, day: dt.date) -> None:

@@ -14,6 +14,7 @@ from crm_records import (
     Text,
     record_table,
 )
+from crm_records.lines import line_table
 from crm_sales.metadata import metadata
 
 OPPORTUNITY_FIELDS = (
@@ -68,19 +69,4 @@ opportunity = record_table(
 )
 
 #: Lines; written with their opportunity, under its row lock.
-opportunity_line = sa.Table(
-    "opportunity_line",
-    metadata,
-    sa.Column("id", sa.Uuid, primary_key=True),
-    sa.Column("opportunity_id", sa.Uuid, sa.ForeignKey("opportunity.id"), nullable=False),
-    sa.Column("position", sa.Integer, nullable=False),
-    sa.Column("product_id", sa.Uuid, nullable=False),
-    sa.Column("quantity", sa.Numeric(20, 6), nullable=False),
-    sa.Column("list_price_currency", sa.Text, nullable=False),
-    sa.Column("list_price_minor", sa.BigInteger, nullable=False),
-    sa.Column("unit_price_currency", sa.Text, nullable=False),
-    sa.Column("unit_price_minor", sa.BigInteger, nullable=False),
-    sa.Column("discount", sa.Numeric(9, 6), nullable=False),
-    sa.Column("tax", sa.Numeric(9, 6), nullable=False),
-    sa.Index("ix_opportunity_line_opportunity_id", "opportunity_id", "position"),
-)
+opportunity_line = line_table(metadata, opportunity)

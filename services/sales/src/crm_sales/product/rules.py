@@ -1,20 +1,6 @@
 """What must hold for products (SA-10). Pure."""
 
-import uuid
-from dataclasses import dataclass
-
 from crm_kernel.errors import Conflict, FieldError, Invalid
-from crm_kernel.money import Money
-
-
-@dataclass(frozen=True)
-class Offer:
-    """What lines need to know of a product. list_price: None when it has none."""
-
-    id: uuid.UUID
-    name: str
-    on_sale: bool
-    list_price: Money | None
 
 
 class CodeTaken(Conflict):

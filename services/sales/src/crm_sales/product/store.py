@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from crm_database import ReadSession, WriteSession, lock_key, query
 from crm_kernel import Money
-from crm_sales.product.rules import Offer
+from crm_records.lines import Offer
 from crm_sales.product.tables import product
 
 

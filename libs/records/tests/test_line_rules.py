@@ -9,17 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crm_kernel.money import MAX_MINOR, Money
-from crm_sales.opportunity.lines import (
+from crm_records.lines import (
     Line,
     LineGiven,
     LinesInvalid,
+    Offer,
     line_of,
     lines_json,
     settle_lines,
     totals_json,
     totals_of,
 )
-from crm_sales.product.rules import Offer
 
 PRODUCTS = [uuid.UUID(int=n) for n in range(1, 5)]
 ids = st.uuids()

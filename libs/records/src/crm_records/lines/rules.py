@@ -1,30 +1,38 @@
-"""Lines of an opportunity (SA-5): which are new, at what price, and what they come to. Pure."""
+"""Lines of an opportunity or contract (SA-5): which are new, at what price, and what they come to. Pure."""
 
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 
 from crm_kernel.errors import FieldError, Invalid
 from crm_kernel.money import Money, MoneyError
-from crm_sales.product.rules import Offer
 
 
 class LinesInvalid(Invalid):
-    """422: lines that can't stand on the opportunity; `errors` says which and why.
+    """422: lines that can't stand; `errors` says which and why.
 
     Codes of the errors: `line.unknown`, `line.product_unknown`, `line.product_off_sale`, `line.price_missing`, `line.currency_mixed`,
     `money.out_of_range`.
     """
 
-    code = "opportunity.lines_invalid"
+    code = "lines.invalid"
     title = "The lines are not valid"
 
 
 @dataclass(frozen=True)
+class Offer:
+    """What lines need to know of a product. list_price: None when it has none."""
+
+    id: uuid.UUID
+    name: str
+    on_sale: bool
+    list_price: Money | None
+
+
+@dataclass(frozen=True)
 class Line:
-    """One product on an opportunity.
+    """One product at its price.
 
     list_price: the product's when the line was made; it stays. unit_price: what is asked per unit before the discount.
     discount, tax: percent, 0 … 100.
@@ -91,11 +99,12 @@ def settle_lines(
     offers: Mapping[uuid.UUID, Offer],
     fresh: Sequence[uuid.UUID],
 ) -> tuple[Line, ...]:
-    """The lines that an opportunity has from now on: all that are given, in their order.
+    """The lines that there are from now on: all that are given, in their order.
 
-    A line that names its id is that present line. One without is the next present line of the same product, so that the same input
-    twice changes nothing; else it is new, with an id of `fresh` (one per line given) and today's list price, and its product must be
-    on sale. Present lines keep their list price. Raises LinesInvalid.
+    offers: of the products that new lines name, as far as there are such products. A line that names its id is that present line. One
+    without is the next present line of the same product, so that the same input twice changes nothing; else it is new, with an id of
+    `fresh` (one per line given) and today's list price, and its product must be on sale. Present lines keep their list price.
+    Raises LinesInvalid.
     """
     matches = _match(given, present)
     errors: list[FieldError] = []
@@ -103,9 +112,7 @@ def settle_lines(
     for index, (one, match, new) in enumerate(zip(given, matches, fresh, strict=True)):
         place = f"/lines/{index}"
         if one.id is not None and match is None:
-            errors.append(
-                FieldError(f"{place}/id", "line.unknown", "The opportunity has no such line, or it stands twice")
-            )
+            errors.append(FieldError(f"{place}/id", "line.unknown", "There is no such line, or it stands twice"))
             continue
         if match is not None and match.product_id != one.product_id:
             errors.append(FieldError(f"{place}/product_id", "line.unknown", "The line is of another product"))
@@ -164,55 +171,3 @@ def _why_not_sold(offer: Offer | None, place: str) -> FieldError | None:
 
 def _no_price(place: str) -> FieldError:
     return FieldError(f"{place}/product_id", "line.price_missing", "The product has no list price; give it one first")
-
-
-def lines_json(lines: Sequence[Line]) -> list[dict[str, Any]]:
-    """Lines as events and the API carry them."""
-    return [
-        {
-            "id": str(line.id),
-            "product_id": str(line.product_id),
-            "quantity": decimal_text(line.quantity),
-            "list_price": money_json(line.list_price),
-            "unit_price": money_json(line.unit_price),
-            "discount_percent": decimal_text(line.discount),
-            "tax_percent": decimal_text(line.tax),
-            "net": money_json(line.net),
-            "tax": money_json(line.tax_amount),
-            "total": money_json(line.total),
-        }
-        for line in lines
-    ]
-
-
-def line_of(state: Mapping[str, Any]) -> Line:
-    """A line from the JSON that `lines_json` made of it."""
-    prices = (state["list_price"], state["unit_price"])
-    list_price, unit_price = (Money.parse(price["amount"], price["currency"]) for price in prices)
-    return Line(
-        id=uuid.UUID(state["id"]),
-        product_id=uuid.UUID(state["product_id"]),
-        quantity=Decimal(state["quantity"]),
-        list_price=list_price,
-        unit_price=unit_price,
-        discount=Decimal(state["discount_percent"]),
-        tax=Decimal(state["tax_percent"]),
-    )
-
-
-def totals_json(lines: Sequence[Line]) -> dict[str, Any] | None:
-    """What the lines come to, as events and the API carry it; None without lines."""
-    if not lines:
-        return None
-    totals = totals_of(lines)
-    return {"net": money_json(totals.net), "tax": money_json(totals.tax), "total": money_json(totals.total)}
-
-
-def decimal_text(value: Decimal) -> str:
-    """A number in its one form: "2", "0.5", "1200"; never an exponent."""
-    return f"{value.normalize():f}"
-
-
-def money_json(value: Money) -> dict[str, str]:
-    """An amount as the API shows it."""
-    return {"amount": value.amount, "currency": value.currency}
