@@ -52,11 +52,15 @@ async def ensure(bootstrap: str, topics: Iterable[Topic]) -> list[str]:
 async def _grow(admin: AIOKafkaAdminClient, small: Iterable[Topic]) -> None:
     """More partitions, and the settings that a topic has which the broker made by itself doesn't have."""
     for topic in small:
+        # The settings first: a topic that could not get them is still small, and met again the next time.
+        (answer,) = await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic.name, _settings(topic))])
+        for code, message, *_ in answer.resources:
+            if code:
+                raise TopicRefused(f"{topic.name}: {for_code(code).__name__} {message or ''}")
         try:
             await admin.create_partitions({topic.name: NewPartitions(topic.partitions)})
         except InvalidPartitionsError:
             continue  # Another process was faster.
-        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic.name, _settings(topic))])
         _log.warning("partitions added", topic=topic.name, partitions=topic.partitions)
 
 

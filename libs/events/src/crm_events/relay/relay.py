@@ -46,7 +46,7 @@ class Relay:
             except LockLost as lost:
                 self.problem = f"the relay lost its lock: {lost}"
                 _log.warning("relay: lock lost", cause=str(lost))
-            except (*DATABASE_ERRORS, KafkaError) as error:
+            except (*DATABASE_ERRORS, KafkaError, topics.TopicRefused) as error:
                 self.problem = f"the relay can't work: {type(error).__name__}"
                 _log.warning("relay: can't lead", cause=repr(error))
             finally:
