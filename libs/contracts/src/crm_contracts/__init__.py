@@ -1,6 +1,6 @@
 """Every event: models, topics, examples, generated schemas. Importing this package fills the registry."""
 
-from crm_contracts import control, customers, identity, sales
+from crm_contracts import billing, control, customers, identity, sales, support
 from crm_contracts.envelope import Envelope, NotAnEnvelope
 from crm_contracts.events import Access, Actor, Change, Credit, Event, Member, Origin, Part
 from crm_contracts.registry import Registry, Topic, registry
@@ -18,9 +18,11 @@ __all__ = [
     "Part",
     "Registry",
     "Topic",
+    "billing",
     "control",
     "customers",
     "identity",
     "registry",
     "sales",
+    "support",
 ]

@@ -15,7 +15,7 @@ CUSTOMER_TOPIC = registry.topic(
     Topic(
         name="crm.customers.customer",
         producer="customers",
-        consumers=("sales", "billing", "support", "analytics"),
+        consumers=("customers", "sales", "billing", "support", "analytics"),
         description="Companies and persons we deal with: fields, owner, members, pool.",
         partitions=3,
     )
@@ -24,7 +24,7 @@ CONTACT_TOPIC = registry.topic(
     Topic(
         name="crm.customers.contact",
         producer="customers",
-        consumers=("sales", "support", "analytics"),
+        consumers=("customers", "sales", "support", "analytics"),
         description="People at customers.",
         partitions=3,
     )
@@ -160,9 +160,11 @@ class CustomerReleased(PoolMove):
     ),
 )
 class CustomerDealt(Event[CustomerState]):
-    """The first deal was won: the prospect is a customer from now on (SA-8)."""
+    """The first deal was made: the prospect is a customer from now on. opportunity_id: it was won (SA-8); contract_id: the contract was
+    approved (BI-4). Told again, with an earlier `dealt_at`, when a deal is heard of that was made before: the last word counts."""
 
     opportunity_id: uuid.UUID | None = None
+    contract_id: uuid.UUID | None = None
 
 
 @registry.event("crm.customers.pool.created.v1", POOL_TOPIC, example=sample(_pool))

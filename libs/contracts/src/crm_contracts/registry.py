@@ -57,7 +57,7 @@ class Registry:
         def register(model: EventT) -> EventT:
             if type_name in self.events:
                 raise ValueError(f"event {type_name} is registered twice")
-            if not type_name.startswith(topic.name + ".") or not type_name.rsplit(".v", 1)[-1].isdigit():
+            if type_name.rsplit(".", 2)[0] != topic.name or not type_name.rsplit(".v", 1)[-1].isdigit():
                 raise ValueError(f"{type_name} is not <topic>.<fact>.v<n> of {topic.name}")
             model.type = type_name
             model.topic = topic.name

@@ -1,4 +1,4 @@
-"""Events of the sales service: products, pipelines, opportunities."""
+"""Events of the sales service: products, pipelines, opportunities, activities."""
 
 import datetime as dt
 import uuid
@@ -37,6 +37,15 @@ OPPORTUNITY_TOPIC = registry.topic(
         producer="sales",
         consumers=("customers", "billing", "analytics"),
         description="Possible sales moving through the stages of a pipeline, and their outcomes.",
+        partitions=3,
+    )
+)
+ACTIVITY_TOPIC = registry.topic(
+    Topic(
+        name="crm.sales.activity",
+        producer="sales",
+        consumers=("customers", "analytics"),
+        description="What people did: calls, e-mails, visits, notes, linked to the records they are about.",
         partitions=3,
     )
 )
@@ -108,6 +117,33 @@ class OpportunityState(RecordState):
     description: str | None = None
 
 
+class LinkState(Part):
+    """A record that an activity is about. type: as in permissions and scopes, `customers.customer`."""
+
+    type: str
+    id: uuid.UUID
+
+
+class ActivityState(RecordState):
+    """What somebody did; the owner did it (SA-30). kind: `call`, `email`, `visit`, `message`, `note`, `meeting` or a key of the
+    company's own. happened_at: when, other than the event's `occurred_at`, which is when it was noted. links: one to five.
+    outcome: what came of it. customer_id: of the first link that has a customer. participants: users who took part."""
+
+    number: str
+    kind: str
+    subject: str
+    text: str | None = None
+    happened_at: dt.datetime
+    duration_minutes: int | None = None
+    direction: Literal["in", "out", "none"] = "none"
+    outcome: str | None = None
+    links: list[LinkState]
+    customer_id: uuid.UUID | None = None
+    participants: list[uuid.UUID] = Field(default_factory=list)
+    next_contact_at: dt.datetime | None = None
+    next_contact_note: str | None = None
+
+
 _money = {"amount": "4821.00", "currency": "USD"}
 _product = {
     "code": "GTX-PRO",
@@ -140,9 +176,25 @@ _opportunity = {
     "created_at": "2026-03-01T09:00:00Z",
     "updated_at": "2026-03-01T09:00:00Z",
 }
+_activity = {
+    "number": "ACT-2603-00001",
+    "kind": "call",
+    "subject": "Asked about the offer",
+    "happened_at": "2026-03-01T08:30:00Z",
+    "duration_minutes": 10,
+    "direction": "out",
+    "outcome": "They want the offer in writing",
+    "links": [{"type": "customers.customer", "id": CUSTOMER}],
+    "customer_id": CUSTOMER,
+    "next_contact_at": "2026-03-08T09:00:00Z",
+    "owner_id": USER,
+    "created_at": "2026-03-01T09:00:00Z",
+    "updated_at": "2026-03-01T09:00:00Z",
+}
 
 PRODUCT_EVENTS = standard_events(PRODUCT_TOPIC, ProductState, _product, has_owner=False)
 OPPORTUNITY_EVENTS = standard_events(OPPORTUNITY_TOPIC, OpportunityState, _opportunity)
+ACTIVITY_EVENTS = standard_events(ACTIVITY_TOPIC, ActivityState, _activity)
 
 
 @registry.event("crm.sales.pipeline.created.v1", PIPELINE_TOPIC, example=sample(_pipeline))
