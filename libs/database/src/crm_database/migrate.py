@@ -22,12 +22,12 @@ def configuration(service: str, dsn: str) -> Config:
     config.set_main_option("script_location", str(Path(__file__).parent / "alembic").replace("%", "%%"))
     config.set_main_option("version_locations", str(versions_folder(service)).replace("%", "%%"))
     config.set_main_option("path_separator", "newline")
-    config.attributes["url"] = dsn.replace("postgresql://", "postgresql+asyncpg://", 1)
+    config.attributes["dsn"] = dsn
     return config
 
 
 def upgrade(service: str, dsn: str) -> None:
-    """Run what is missing. Several processes may call it at once: they take turns."""
+    """Run what is missing; nothing on a database that newer code has migrated. Several processes may call it at once: they take turns."""
     command.upgrade(configuration(service, dsn), "head")
 
 
