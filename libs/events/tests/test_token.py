@@ -8,7 +8,7 @@ from crm_events import ConsistencyTokens, NotAppliedYet, TokenInvalid, groups_of
 from crm_kernel.clock import FixedClock
 from crm_kernel.ids import new_id
 
-from .conftest import Bench, context, following
+from .conftest import Bench, context, following, until
 
 KEY = bytes(range(32))
 NOW = dt.datetime(2026, 11, 23, 12, 0, tzinfo=dt.UTC)
@@ -62,3 +62,27 @@ async def test_a_read_with_the_token_waits_until_the_write_has_arrived(bench: Be
     assert late is not None
     clock.advance(dt.timedelta(minutes=11))
     await tokens.wait(late, follower)  # Satisfied by age.
+
+
+@pytest.mark.requirement("PL-13")
+async def test_what_a_group_does_not_want_is_not_waited_for(bench: Bench) -> None:
+    only = following(bench.things, "follower.changes", types=frozenset({bench.things.changed.type}))
+    tokens = ConsistencyTokens("follower", KEY, groups_of([only]), FixedClock(dt.datetime.now(dt.UTC)))
+    maker, follower = await bench.database("maker"), await bench.database("follower")
+    async with maker.write(context()) as session:
+        await bench.record_in(session, create=2)
+        unwanted = tokens.token(session)
+    async with maker.write(context()) as session:
+        await bench.record_in(session, create=1)
+        await bench.record_in(session, change=bench.names[:2])
+        both = tokens.token(session)
+    assert unwanted is not None
+    assert both is not None
+    await tokens.wait(unwanted, follower)
+    async with bench.running(await bench.worker("maker"), await bench.worker("follower", [only])):
+
+        async def changed() -> bool:
+            return len(await bench.effects("follower", "follower.changes")) == 2
+
+        await until(changed, "both changes are applied")
+        await tokens.wait(both, follower)

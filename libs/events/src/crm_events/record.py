@@ -160,7 +160,7 @@ async def _append(session: WriteSession, rows: Sequence[Mapping[str, Any]]) -> N
         context.traceparent,
     )
     for row in rows:
-        session.recorded[row["topic"]] = session.recorded.get(row["topic"], 0) + 1
+        session.recorded[row["type"]] = session.recorded.get(row["type"], 0) + 1
 
 
 def changes_between(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

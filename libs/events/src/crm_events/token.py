@@ -48,18 +48,26 @@ class NotAppliedYet(Unavailable):
     title = "What the token names has not arrived here yet"
 
 
+def topic_of(event_type: str) -> str:
+    """`crm.sales.opportunity` of `crm.sales.opportunity.won.v1`; the registry takes no types of another form."""
+    return event_type.rsplit(".", 2)[0]
+
+
 def sign(key: bytes, write_id: uuid.UUID, recorded: Mapping[str, int], now: dt.datetime) -> str:
-    """A token for a transaction's events: topic → how many. ValueError beyond 512 bytes."""
-    topics = [[topic, count] for topic, count in sorted(recorded.items())]
+    """A token for a transaction's events: type → how many. ValueError beyond 512 bytes."""
+    topics: dict[str, dict[str, int]] = {}
+    for name, count in sorted(recorded.items()):
+        topic = topic_of(name)
+        topics.setdefault(topic, {})[name.removeprefix(f"{topic}.")] = count
     body = orjson.dumps([write_id.hex, int(now.timestamp()), topics])
     made = f"{_text(body)}.{_text(_mac(key, body))}"
     if len(made) > MOST_BYTES:
-        raise ValueError(f"a token of {len(made)} bytes: too many topics in one transaction")
+        raise ValueError(f"a token of {len(made)} bytes: too many kinds of events in one transaction")
     return made
 
 
 def read(key: bytes, token: str) -> tuple[uuid.UUID, dt.datetime, dict[str, int]]:
-    """(write id, signed when, topic → how many). Raises TokenInvalid."""
+    """(write id, signed when, event type → how many). Raises TokenInvalid."""
     try:
         if len(token) > MOST_BYTES:
             raise ValueError("too long")
@@ -67,8 +75,9 @@ def read(key: bytes, token: str) -> tuple[uuid.UUID, dt.datetime, dict[str, int]
         if not hmac.compare_digest(mac, _mac(key, body)):
             raise ValueError("not signed by us")
         write_id, signed, topics = orjson.loads(body)
-        return uuid.UUID(write_id), dt.datetime.fromtimestamp(signed, dt.UTC), {t: int(n) for t, n in topics}
-    except (ValueError, TypeError) as error:
+        recorded = {f"{topic}.{fact}": int(n) for topic, facts in topics.items() for fact, n in facts.items()}
+        return uuid.UUID(write_id), dt.datetime.fromtimestamp(signed, dt.UTC), recorded
+    except (ValueError, TypeError, AttributeError) as error:
         raise TokenInvalid from error
 
 
@@ -98,12 +107,13 @@ class ConsistencyTokens:
         Raises TokenInvalid, NotAppliedYet after 2 s.
         """
         write_id, signed, recorded = read(self._key, token)
-        wanted = {
-            (group.name, topic): count
-            for group in self._groups
-            for topic, count in recorded.items()
-            if topic in group.topics
-        }
+        wanted: dict[tuple[str, str], int] = {}
+        for group in self._groups:
+            for name, count in recorded.items():
+                topic = topic_of(name)
+                # What a group doesn't want never stands in its inbox.
+                if group.reaction(topic, name) is not None:
+                    wanted[group.name, topic] = wanted.get((group.name, topic), 0) + count
         if not wanted or self._clock.now() - signed > VALID:
             return
         await applied(database, write_id, wanted)
