@@ -29,6 +29,9 @@ _RECORDS_OF_A_REPRESENTATIVE: Final = (
     "sales.task",
 )
 
+#: What those who are no salespeople may do with activities of their own: they talk with customers, too (SA-30).
+_NOTING: Final = ("read", "create", "update", "delete", "restore")
+
 
 @dataclass(frozen=True)
 class ShippedRole:
@@ -68,11 +71,13 @@ SUPER_ADMINISTRATOR: Final = ShippedRole(
 EXECUTIVE: Final = ShippedRole(
     key="executive",
     names=names("Executive", "경영자", "高管", "Руководитель компании"),
-    description="Sees and exports the records and figures of the whole company; changes nothing.",
+    description="Sees and exports the records and figures of the whole company; decides on approvals; changes nothing else.",
     permissions=(
         *_DIRECTORY,
         "identity.user:read",
         *_each(("customers.*", "sales.*", "billing.*", "support.*", "analytics.*"), "read", "export"),
+        # They are the superiors of heads of departments; an approval is a decision over a snapshot, not a change of a record of theirs.
+        *_each(("billing.approval",), "decide"),
     ),
     scopes={"*": {"read": ALL, "export": ALL}},
 )
@@ -90,10 +95,34 @@ SUPERVISOR: Final = ShippedRole(
         ),
         *_each(("customers.customer",), "claim", "release", "assign", "lock"),
         *_each(("sales.opportunity",), "advance", "close", "reopen"),
-        *_each(("customers.pool", "sales.product", "sales.pipeline"), "read"),
+        *_each(
+            ("billing.contract",),
+            *(
+                "read",
+                "create",
+                "update",
+                "delete",
+                "restore",
+                "transfer",
+                "share",
+                "export",
+                "submit",
+                "terminate",
+                "plan",
+            ),
+        ),
+        *_each(("billing.approval",), "read", "decide"),
+        *_each(
+            ("support.ticket",),
+            *("read", "create", "update", "delete", "restore", "transfer", "share", "export", "assign", "claim"),
+        ),
+        *_each(("customers.pool", "sales.product", "sales.pipeline", "support.queue"), "read"),
         *_each(("analytics.report",), "read", "export"),
     ),
-    scopes={service: {"*": SUBORDINATES} for service in ("identity.*", "customers.*", "sales.*", "analytics.*")},
+    scopes={
+        service: {"*": SUBORDINATES}
+        for service in ("identity.*", "customers.*", "sales.*", "billing.contract", "support.*", "analytics.*")
+    },
 )
 
 SALES_REPRESENTATIVE: Final = ShippedRole(
@@ -106,39 +135,50 @@ SALES_REPRESENTATIVE: Final = ShippedRole(
         *_each(("customers.customer",), "claim", "release", "lock"),
         *_each(("sales.opportunity",), "advance", "close"),
         *_each(("sales.activity", "sales.task"), "delete", "restore"),
+        *_each(("billing.contract",), "read", "create", "update", "share", "submit"),
+        *_each(("billing.approval",), "read"),
         *_each(("customers.pool", "sales.product", "sales.pipeline"), "read"),
         *_each(("analytics.report",), "read"),
     ),
-    scopes={service: {"*": SELF} for service in ("customers.*", "sales.*", "analytics.*")},
+    scopes={service: {"*": SELF} for service in ("customers.*", "sales.*", "billing.contract", "analytics.*")},
 )
 
 COLLECTIONS_REPRESENTATIVE: Final = ShippedRole(
     key="collections_representative",
     names=names("Collections representative", "수금 담당자", "收款专员", "Специалист по взысканию"),
-    description="Sees to instalments, payments and invoices of the whole company.",
+    description="Sees to instalments, payments and invoices of the whole company; notes what they did.",
     permissions=(
         *_DIRECTORY,
         *_each(("billing.contract",), "read", "export"),
         *_each(("billing.instalment", "billing.payment", "billing.invoice"), "read", "create", "update", "export"),
+        *_each(("billing.approval",), "read"),
         *_each(("customers.customer", "customers.contact"), "read"),
+        *_each(("sales.activity",), *_NOTING),
         *_each(("analytics.report",), "read"),
     ),
     # Of customers they see what they own or what is shared with them; a company that wants more widens it.
-    scopes={"billing.*": {"*": ALL}, "customers.*": {"read": SELF}, "analytics.*": {"read": SELF}},
+    scopes={
+        "billing.*": {"*": ALL},
+        "customers.*": {"read": SELF},
+        "sales.activity": {"*": SELF},
+        "analytics.*": {"read": SELF},
+    },
 )
 
 SUPPORT_AGENT: Final = ShippedRole(
     key="support_agent",
     names=names("Support agent", "지원 상담원", "客服专员", "Специалист поддержки"),
-    description="Answers the tickets of their department and those below; looks up any customer, changes none.",
+    description="Answers the tickets of their department and those below, notes what they did; looks up any customer, changes none.",
     permissions=(
         *_DIRECTORY,
         *_each(("support.ticket",), "read", "create", "update", "transfer", "share", "assign", "claim"),
         *_each(("support.chat",), "read", "create", "update", "claim"),
+        *_each(("support.queue",), "read"),
         *_each(("support.article",), "read", "create", "update"),
         *_each(("customers.customer", "customers.contact"), "read"),
+        *_each(("sales.activity",), *_NOTING),
     ),
-    scopes={"support.*": {"*": DEPARTMENT_TREE}, "customers.*": {"read": ALL}},
+    scopes={"support.*": {"*": DEPARTMENT_TREE}, "customers.*": {"read": ALL}, "sales.activity": {"*": SELF}},
 )
 
 GENERAL: Final = ShippedRole(
