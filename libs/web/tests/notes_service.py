@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import time
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -247,6 +248,14 @@ SERVICE = Service("notes", "Notes", routers=[router, open_router])
 MIRRORING = replace(SERVICE, reactions=[MIRROR])
 
 
+async def _main(parts: list[str]) -> int:
+    given: dict[str, Any] = {"app": "app" in parts, "worker": "worker" in parts}
+    if "blocking" in parts:
+        # One second later some code forgets to await, and nothing else happens any more.
+        asyncio.get_running_loop().call_later(1.0, time.sleep, 3600)
+        given["lifeless_seconds"] = 2.0
+    return await serve(MIRRORING, Settings.load(), **given)
+
+
 if __name__ == "__main__":
-    parts = sys.argv[1:] or ["app"]
-    sys.exit(uvloop.run(serve(MIRRORING, Settings.load(), app="app" in parts, worker="worker" in parts)))
+    sys.exit(uvloop.run(_main(sys.argv[1:] or ["app"])))

@@ -30,9 +30,8 @@ async def test_the_lock_is_what_keeps_parallel_tries_apart(notes: Notes, monkeyp
     assert await _fifty(notes, "with") <= {(201, ""), (409, "idempotency.running")}
     always = query(sa.select(sa.or_(sa.true(), sa.bindparam("lock", type_=sa.BigInteger) == 0)))
     monkeypatch.setattr(idempotency, "_LOCK", always)
-    assert (409, "record.not_unique") in await _fifty(notes, "without"), (
-        "two did the work; the table's key threw one of them away"
-    )
+    # Two do the work: the table's key throws one of them away, or it waits for that until it may no longer.
+    assert not await _fifty(notes, "without") <= {(201, ""), (409, "idempotency.running")}
 
 
 async def test_the_look_for_an_earlier_answer_is_what_repeats_it(notes: Notes, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from crm_web.answers import Answer, Stream, to_json
 from crm_web.consistency import ConsistencyTokens
 from crm_web.cursors import Cursors
 from crm_web.dispatch import Dispatch
-from crm_web.health import Health, Probe, migrations
+from crm_web.health import LIVE_PATH, READY_PATH, Health, Probe, migrations
 from crm_web.incoming import ClientLeft, Incoming, Receive, Scope, Send
 from crm_web.openapi import service_document
 from crm_web.problems import answer_failure
@@ -106,9 +106,9 @@ class Application(FastAPI):
         """What every service answers itself, beside `/api`; the gateway lets nobody there."""
         if incoming.method not in ("GET", "HEAD"):
             return None
-        if incoming.path == "/livez":
+        if incoming.path == LIVE_PATH:
             return self.health.livez() if self.health else Answer(503, to_json({"status": "starting"}))
-        if incoming.path == "/readyz":
+        if incoming.path == READY_PATH:
             return await self.health.readyz() if self.health else Answer(503, to_json({"status": "starting"}))
         if incoming.path == "/openapi.json":
             return Answer(200, to_json(self.openapi()))

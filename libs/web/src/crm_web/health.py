@@ -1,6 +1,7 @@
 """Whether this process lives and is ready (PL-46): `/livez` and `/readyz`, for the supervisor, outside `/api`.
 
-`/livez` fails when the process should be restarted: its event loop doesn't answer, or its consumers make no progress. `/readyz`
+`/livez` fails when the process should be restarted: its event loop doesn't answer, or its consumers make no progress; where nobody
+restarts it, it ends itself (crm_web.liveness). `/readyz`
 fails when it should get no requests: the database is away or older than this code needs, or nobody is known yet who could call
 (a new service before identity's first events). A bus that is away is a warning only: writes go on, and the outbox drains later.
 """
@@ -20,6 +21,9 @@ from crm_web.answers import Answer, to_json
 #: Says what is wrong, or None.
 Probe = Callable[[], str | None]
 
+#: Where a process answers whether it lives, and whether it is ready.
+LIVE_PATH = "/livez"
+READY_PATH = "/readyz"
 _LIMIT = 2.0
 _log = structlog.get_logger("crm_web")
 

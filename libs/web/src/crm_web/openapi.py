@@ -2,15 +2,23 @@
 
 import inspect
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 
-from crm_kernel.errors import Invalid, Refusal
+import crm_authz
+from crm_authz import DirectoryBehind, TokenExpired, TokenStale
+from crm_events import NotAppliedYet, TokenInvalid
+from crm_kernel.errors import Forbidden, Invalid, Malformed, Refusal, Unauthenticated, Unavailable
 from crm_web import problems
 from crm_web.answers import Answer, Stream
+from crm_web.cursors import CursorInvalid
+from crm_web.idempotency import AnswerLost, KeyInvalid, KeyReused, KeyRunning
+from crm_web.incoming import BodyTooLarge
+from crm_web.security import TokenMissing
+from crm_web.units import WriteUnit
 
 if TYPE_CHECKING:
     from crm_web.route import Declared, Handler
@@ -48,6 +56,35 @@ _PROBLEM = {
         },
     },
 }
+#: What operations may answer besides their own refusals: all of them, those that ask for a token, write, or take a body.
+_EVERYWHERE: tuple[type[Refusal], ...] = (
+    Malformed,
+    Invalid,
+    TokenInvalid,
+    NotAppliedYet,
+    problems.Failed,
+    Unavailable,
+    problems.Busy,
+    problems.TookTooLong,
+)
+_WITH_TOKEN: tuple[type[Refusal], ...] = (
+    Unauthenticated,
+    TokenMissing,
+    crm_authz.TokenInvalid,
+    TokenExpired,
+    TokenStale,
+    DirectoryBehind,
+    Forbidden,
+)
+_WRITING: tuple[type[Refusal], ...] = (
+    KeyInvalid,
+    KeyReused,
+    KeyRunning,
+    AnswerLost,
+    problems.NotUnique,
+    problems.OutcomeUnknown,
+)
+_WITH_BODY: tuple[type[Refusal], ...] = (BodyTooLarge, problems.MediaTypeUnsupported)
 _SCHEMAS = "#/components/schemas/"
 _TOKEN = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
 
@@ -65,9 +102,17 @@ def service_document(service: "Service") -> dict[str, Any]:
     return document
 
 
-def documented(declared: "Declared", handler: "Handler", *, response: Any, status: int) -> dict[str, Any]:
+def documented(declared: "Declared", handler: "Handler", *, method: str, response: Any, status: int) -> dict[str, Any]:
     """The options of `add_api_route` that document an operation."""
-    answers = _refusals(declared)
+    hints = typing.get_type_hints(handler)
+    more: list[type[Refusal]] = []
+    if "cursor" in hints:
+        more.append(CursorInvalid)
+    if WriteUnit in hints.values():
+        more += _WRITING
+    if method in ("POST", "PUT", "PATCH"):
+        more += _WITH_BODY
+    answers = _refusals(declared, more)
     if declared.example is not None:
         answers[status] = {"content": {"application/json": {"example": declared.example}}}
     extra: dict[str, Any] = {"x-access": declared.access}
@@ -81,7 +126,7 @@ def documented(declared: "Declared", handler: "Handler", *, response: Any, statu
         extra["security"] = [{"token": []}]
     model = response
     if model is None:
-        hinted = typing.get_type_hints(handler).get("return")
+        hinted = hints.get("return")
         is_answer = inspect.isclass(hinted) and issubclass(hinted, (Answer, Stream))
         model = None if hinted is None or hinted is type(None) or is_answer else hinted
     return {
@@ -92,10 +137,10 @@ def documented(declared: "Declared", handler: "Handler", *, response: Any, statu
     }
 
 
-def _refusals(declared: "Declared") -> dict[int | str, dict[str, Any]]:
-    known: list[type[Refusal]] = [*declared.errors, *problems.EVERYWHERE, Invalid]
+def _refusals(declared: "Declared", more: Sequence[type[Refusal]]) -> dict[int | str, dict[str, Any]]:
+    known = [*declared.errors, *_EVERYWHERE, *more]
     if declared.access != "public":
-        known += problems.WITH_TOKEN
+        known += _WITH_TOKEN
     by_status: dict[int, list[type[Refusal]]] = {}
     for refusal in known:
         by_status.setdefault(refusal.status, []).append(refusal)

@@ -7,7 +7,7 @@ import asyncpg
 import orjson
 import structlog
 
-from crm_kernel.errors import Conflict, Forbidden, Malformed, Refusal, Unauthenticated, Unavailable
+from crm_kernel.errors import Conflict, Refusal, Unauthenticated, Unavailable
 from crm_web import messages
 from crm_web.answers import Answer
 
@@ -183,8 +183,3 @@ def answer_failure(error: Exception, *, trace_id: str, accept_language: str, ope
                 "request not answered", operation=operation, trace_id=trace_id, code=refusal.code, cause=repr(error)
             )
     return problem(refusal, trace_id=trace_id, accept_language=accept_language)
-
-
-#: What every operation may answer besides its own refusals; documented for each.
-EVERYWHERE: tuple[type[Refusal], ...] = (Malformed, Failed, Unavailable, TookTooLong)
-WITH_TOKEN: tuple[type[Refusal], ...] = (Unauthenticated, Forbidden)

@@ -117,7 +117,7 @@ class Router:
 
         def declare(handler: H) -> H:
             name = operation_id or handler.__name__
-            options = documented(declared, handler, response=response, status=status)
+            options = documented(declared, handler, method=method, response=response, status=status)
             self._routes.add_api_route(
                 path,
                 handler,

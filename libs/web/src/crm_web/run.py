@@ -4,13 +4,17 @@
     python -m crm_web.run customers --app           the API alone
     python -m crm_web.run customers --worker        relay, consumers and schedules alone
 
-SIGTERM and SIGINT drain: no new requests, those under way are finished, the worker ends its batch. A part that fails ends the
-process with status 1: whoever started it starts it again.
+Without a name it runs the one that CRM_SERVICE names, as in a container. Wrong settings end it with status 2 and a line for each.
+
+SIGTERM and SIGINT drain: no new requests, those under way are finished, the worker ends its batch. A part that fails, or a process
+that stands still for 30 s (crm_web.liveness), ends with status 1: whoever started it starts it again.
 """
 
 import argparse
 import asyncio
 import contextlib
+import faulthandler
+import os
 import signal
 import sys
 from collections.abc import Coroutine, Iterator, Mapping
@@ -27,13 +31,16 @@ from crm_events import notify_others
 from crm_web import logs
 from crm_web.app import Application, create_app
 from crm_web.health import Probe
+from crm_web.liveness import LIFELESS_SECONDS, look_after
 from crm_web.service import Service, load_service
-from crm_web.settings import Settings, SettingsInvalid
+from crm_web.settings import Settings, SettingsInvalid, misspelt
 from crm_web.telemetry import Telemetry
 from crm_web.working import hear_itself, make_worker, owns_directory
 
 #: What a part may take beyond its own drain before it is cancelled; seconds.
 _LAST_SECONDS = 5.0
+#: What closing may take after that, before the process ends without it.
+_CLOSING_SECONDS = 15.0
 
 _log = structlog.get_logger("crm_web")
 
@@ -67,9 +74,17 @@ def server(app: Application, settings: Settings) -> uvicorn.Server:
     )
 
 
-async def serve(service: Service, settings: Settings, *, app: bool = True, worker: bool = False) -> int:
+async def serve(
+    service: Service,
+    settings: Settings,
+    *,
+    app: bool = True,
+    worker: bool = False,
+    lifeless_seconds: float = LIFELESS_SECONDS,
+) -> int:
     """Run the parts until a signal comes or one of them fails; the exit status.
 
+    lifeless_seconds: how long the process may stand still before that counts as failing.
     A worker alone serves `/livez` and `/readyz` on the same port.
     """
     logs.configure(service.name, settings.log_level)
@@ -77,6 +92,8 @@ async def serve(service: Service, settings: Settings, *, app: bool = True, worke
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
+        # See look_after: the end is reached when everything is closed.
+        stack.callback(faulthandler.cancel_dump_traceback_later)
         telemetry = Telemetry.start(service.name)
         if telemetry is not None:
             stack.callback(telemetry.close)
@@ -99,6 +116,8 @@ async def serve(service: Service, settings: Settings, *, app: bool = True, worke
             answering, settings, database=database, telemetry=telemetry, alive=alive, warnings=warnings
         )
         parts["http"] = _serve_http(server(application, settings), stop)
+        last = settings.drain_seconds + _LAST_SECONDS + _CLOSING_SECONDS
+        parts["liveness"] = look_after(alive, stop, seconds=lifeless_seconds, last_seconds=last)
         _log.info("started", app=app, worker=worker, host=settings.http_host, port=settings.http_port)
         failed = await _together(parts, stop, settings.drain_seconds)
         _log.info("stopped", failed=failed)
@@ -154,8 +173,9 @@ def run(name: str, *, app: bool = True, worker: bool = True) -> int:
     try:
         settings = service.settings.load(service=name)
     except SettingsInvalid as error:
-        sys.stderr.write(f"{name}: {error}\n")
+        sys.stderr.writelines(f"{name}: {problem}\n" for problem in error.problems)
         return 2
+    sys.stderr.writelines(f"{name}: warning: {line}\n" for line in misspelt(service.settings, os.environ))
     if worker and not settings.kafka_bootstrap:
         sys.stderr.write(f"{name}: CRM_KAFKA_BOOTSTRAP is not set: a worker needs the bus\n")
         return 2
@@ -165,12 +185,15 @@ def run(name: str, *, app: bool = True, worker: bool = True) -> int:
 def main(arguments: list[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m crm_web.run", description="Run a service.")
-    parser.add_argument("service", help="its name, such as customers")
+    parser.add_argument("service", nargs="?", help="its name, such as customers; CRM_SERVICE when left out")
     parser.add_argument("--app", action="store_true", help="only the API")
     parser.add_argument("--worker", action="store_true", help="only relay, consumers and schedules")
     chosen = parser.parse_args(arguments)
+    name = chosen.service or os.environ.get("CRM_SERVICE")
+    if not name:
+        parser.error("which service? Name it, or set CRM_SERVICE")
     both = chosen.app == chosen.worker
-    return run(chosen.service, app=both or chosen.app, worker=both or chosen.worker)
+    return run(name, app=both or chosen.app, worker=both or chosen.worker)
 
 
 if __name__ == "__main__":

@@ -3,12 +3,14 @@
 Files are for secrets: they stay out of process lists and container descriptions.
 """
 
+import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from crm_database import PoolSettings
 from crm_kernel import CompanyCalendar, UnknownTimeZone
@@ -17,42 +19,131 @@ _PREFIX = "CRM_"
 _FILE = "_FILE"
 
 
+def _is_a_database(value: SecretStr) -> SecretStr:
+    try:
+        parts = urlsplit(value.get_secret_value())
+        named = parts.hostname and parts.username and len(parts.path) > 1 and parts.port != 0
+    except ValueError:  # Its words would show the value.
+        named = False
+    if not named or parts.scheme not in ("postgresql", "postgres"):
+        raise ValueError("it must be like postgresql://user:password@host:5432/name")
+    return value
+
+
+#: The URL of a database, password included.
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_is_a_database)]
+
+
 class SettingsInvalid(Exception):
-    """A setting is missing or wrong; the text is one line that names it."""
+    """Settings are missing or wrong; `problems` has one line for each, which names it. The text is those lines."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
 
 
-class Settings(BaseModel):
-    """The settings of one service process. `Settings.load()` reads the environment; tests give values as arguments.
-
-    service: its name (`customers`). database_url: `postgresql://…`. kafka_bootstrap: `host:port`, empty where no bus is used.
-    kafka_idempotence: off only for the embedded broker, which has no idempotent producer. public_url: the gateway's address as
-    clients know it, also the tokens' issuer. signing_key: ≥ 32 bytes as hex, shared by all processes of all services; signs
-    cursors and consistency tokens. services: all services of this deployment, with commas (`identity,customers`), empty: all that
-    the event registry names; nobody waits for the reports of others. time_zone: the company's (PL-10). access_log_sample: share of
-    ordinary requests that get a log line (failures and slow ones always do; the gateway logs every request). Times in seconds.
-
-    A service with settings of its own derives from this class.
-    """
+class FromEnvironment(BaseModel):
+    """Settings of some process of ours: each field `http_port` is the variable `CRM_HTTP_PORT`, or the file `CRM_HTTP_PORT_FILE`."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
-    service: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-    database_url: SecretStr
-    kafka_bootstrap: str = ""
-    kafka_idempotence: bool = True
-    http_host: str = "127.0.0.1"
-    http_port: Annotated[int, Field(ge=0, le=65535)] = 0
-    public_url: Annotated[str, Field(pattern=r"^https?://[^/\s]+$")]
-    signing_key: SecretStr
-    services: Annotated[str, Field(pattern=r"^([a-z][a-z0-9_]*(,[a-z][a-z0-9_]*)*)?$")] = ""
-    time_zone: str = "UTC"
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    access_log_sample: Annotated[float, Field(ge=0, le=1)] = 0.0
-    slow_request_seconds: Annotated[float, Field(gt=0)] = 1.0
-    pool_max: Annotated[int, Field(ge=1)] = 12
-    lock_timeout_seconds: Annotated[float, Field(gt=0)] = 5.0
-    command_timeout_seconds: Annotated[float, Field(gt=0)] = 15.0
-    drain_seconds: Annotated[float, Field(gt=0)] = 10.0
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None, **given: Any) -> Self:
+        """Read the environment (the process's own when None); `given` wins over it. Raises SettingsInvalid."""
+        values, problems = from_environment(os.environ if environ is None else environ)
+        try:
+            loaded = cls.model_validate({**values, **given})
+        except ValidationError as refused:
+            unread = {problem.partition(":")[0].removesuffix(_FILE) for problem in problems}
+            for error in refused.errors(include_url=False, include_input=False):
+                name = _PREFIX + str(error["loc"][0]).upper()
+                # A secret whose file can't be read was already named.
+                if name not in unread:
+                    problems.append(cls._in_words(name, error["type"], error["msg"]))
+            raise SettingsInvalid(*problems) from None
+        if problems:
+            raise SettingsInvalid(*problems)
+        return loaded
+
+    @classmethod
+    def _in_words(cls, name: str, kind: str, said: str) -> str:
+        field = cls.model_fields[name.removeprefix(_PREFIX).lower()]
+        meaning = f" ({(field.description or '').rstrip('.')})" if field.description else ""
+        if kind == "missing":
+            return f"{name} is not set (nor {name}{_FILE}, a file that holds it){meaning}"
+        return f"{name}: {said.removeprefix('Value error, ')}{meaning}"
+
+
+class Settings(FromEnvironment):
+    """The settings of one service process. `Settings.load()` reads the environment; tests give values as arguments.
+
+    What each is for stands at it, for people too: the tables in the services' READMEs are made of it (crm_web.settings_list).
+    A service with settings of its own derives from this class.
+    """
+
+    service: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", description="The service's name, such as `customers`.")]
+    database_url: Annotated[
+        DatabaseUrl, Field(description="Its database: `postgresql://user:password@host:5432/name`.")
+    ]
+    kafka_bootstrap: Annotated[
+        str,
+        Field(
+            pattern=r"^([^\s:,]+:[0-9]+(,[^\s:,]+:[0-9]+)*)?$",
+            description="The bus: `host:port`, several with commas. A worker needs it.",
+        ),
+    ] = ""
+    kafka_idempotence: Annotated[
+        bool, Field(description="Off only for the embedded broker, which has no idempotent producer.")
+    ] = True
+    http_host: Annotated[str, Field(description="The address that it listens on; in a container `0.0.0.0`.")] = (
+        "127.0.0.1"
+    )
+    http_port: Annotated[int, Field(ge=0, le=65535, description="The port that it listens on; 0 takes any.")] = 0
+    public_url: Annotated[
+        str,
+        Field(
+            pattern=r"^https?://[^/\s]+$",
+            description="The gateway's address as clients know it, without a path; also the tokens' issuer.",
+        ),
+    ]
+    signing_key: Annotated[
+        SecretStr,
+        Field(
+            description="At least 32 bytes in hexadecimal, the same for all services: signs cursors and consistency tokens."
+        ),
+    ]
+    services: Annotated[
+        str,
+        Field(
+            pattern=r"^([a-z][a-z0-9_]*(,[a-z][a-z0-9_]*)*)?$",
+            description="All services of this deployment, with commas; nobody waits for the reports of others. Empty: all there are.",
+        ),
+    ] = ""
+    time_zone: Annotated[str, Field(description="The company's (IANA) until identity's company record is known.")] = (
+        "UTC"
+    )
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Field(description="`debug`, `info`, `warning` or `error`.")
+    ] = "info"
+    access_log_sample: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="Share of ordinary requests that get a log line, 0 to 1; failed and slow ones always do.",
+        ),
+    ] = 0.0
+    slow_request_seconds: Annotated[float, Field(gt=0, description="From so many seconds on a request is slow.")] = 1.0
+    pool_max: Annotated[int, Field(ge=1, description="The most database connections of one process.")] = 12
+    lock_timeout_seconds: Annotated[
+        float, Field(gt=0, description="The most seconds that a statement waits for a lock.")
+    ] = 5.0
+    command_timeout_seconds: Annotated[float, Field(gt=0, description="The most seconds that a statement takes.")] = (
+        15.0
+    )
+    drain_seconds: Annotated[
+        float, Field(gt=0, description="After SIGTERM: seconds for requests and batches under way.")
+    ] = 10.0
 
     @field_validator("signing_key")
     @classmethod
@@ -95,35 +186,38 @@ class Settings(BaseModel):
             lock_timeout=self.lock_timeout_seconds,
         )
 
-    @classmethod
-    def load(cls, environ: Mapping[str, str] | None = None, **given: Any) -> Self:
-        """Read the environment (the process's own when None); `given` wins over it. Raises SettingsInvalid."""
-        values: dict[str, Any] = _from_environment(os.environ if environ is None else environ)
-        try:
-            return cls.model_validate({**values, **given})
-        except ValidationError as refused:
-            first = refused.errors(include_url=False, include_input=False)[0]
-            name = _PREFIX + str(first["loc"][0]).upper()
-            if first["type"] == "missing":
-                raise SettingsInvalid(f"{name} is not set (nor {name}{_FILE}, a file that holds it)") from None
-            raise SettingsInvalid(f"{name}: {first['msg'].removeprefix('Value error, ')}") from None
+
+def misspelt(settings: type[FromEnvironment], environ: Mapping[str, str]) -> list[str]:
+    """One line for each variable of the environment that is no setting but nearly one: it would be passed over in silence."""
+    known = [_PREFIX + name.upper() for name in settings.model_fields]
+    lines = []
+    for name in sorted(environ):
+        plain = name.removesuffix(_FILE)
+        if name.startswith(_PREFIX) and plain not in known:
+            near = difflib.get_close_matches(plain, known, n=1, cutoff=0.85)
+            lines += [f"{name} is not a setting: was {near[0]} meant?"] if near else []
+    return lines
 
 
-def _from_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    values: dict[str, str] = {}
+def from_environment(environ: Mapping[str, str], prefix: str = _PREFIX) -> tuple[dict[str, Any], list[str]]:
+    """The values (`http_port` → "8000") of variables `CRM_*` and of the files that `CRM_*_FILE` name, and what is wrong there."""
+    values: dict[str, Any] = {}
+    problems: list[str] = []
     for name, value in environ.items():
-        if not name.startswith(_PREFIX):
+        if not name.startswith(prefix):
             continue
         if not name.endswith(_FILE):
-            values[name.removeprefix(_PREFIX).lower()] = value
+            values[name.removeprefix(prefix).lower()] = value
             continue
         plain = name.removesuffix(_FILE)
         if plain in environ:
-            raise SettingsInvalid(f"{plain} and {name} are both set: which one counts?")
+            problems.append(f"{plain} and {name} are both set: which one counts?")
+            continue
         try:
             content = Path(value).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or type(error).__name__
-            raise SettingsInvalid(f"{name}: {value} can't be read ({reason})") from None
-        values[plain.removeprefix(_PREFIX).lower()] = content.strip()
-    return values
+            problems.append(f"{name}: {value} can't be read ({reason})")
+            continue
+        values[plain.removeprefix(prefix).lower()] = content.strip()
+    return values, problems
