@@ -72,7 +72,7 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
 @pytest.fixture
 def document() -> dict[str, Any]:
     settings = Settings.load(
-        {}, service="shipping", database_url="postgresql://x", public_url=URL, signing_key="5a" * 32
+        {}, service="shipping", database_url="postgresql://u:p@h:5432/x", public_url=URL, signing_key="5a" * 32
     )
     return create_app(SERVICE, settings).openapi()
 

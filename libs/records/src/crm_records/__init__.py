@@ -5,7 +5,9 @@ from crm_records.actions.change import change_record, change_records
 from crm_records.actions.create import create_record, create_records, require_assignable
 from crm_records.actions.lifecycle import delete_record, restore_record
 from crm_records.actions.members import put_member, remove_member
+from crm_records.actions.new_owner import forget_new_owners, without_new_owner
 from crm_records.actions.transfer import transfer_records
+from crm_records.beside import add_beside
 from crm_records.drafts import Change, Draft, ExternalRef, Record
 from crm_records.fields import (
     Checkbox,
@@ -27,7 +29,7 @@ from crm_records.fields import (
     Url,
     UserRef,
 )
-from crm_records.hooks import RecordHooks, SystemUnit, Writing
+from crm_records.hooks import Beside, RecordHooks, SystemUnit, Writing
 from crm_records.inputs import check_occurred_at
 from crm_records.locking import lock_one, lock_records, refuse_out_of_scope
 from crm_records.models import MAX_ROWS, Id, Instant, OptionalId, OptionalInstant, OptionalRef, RowsAnswer
@@ -50,6 +52,7 @@ __all__ = [
     "BULK",
     "MAX_ROWS",
     "TEXT_1",
+    "Beside",
     "Change",
     "Checkbox",
     "Date",
@@ -89,6 +92,7 @@ __all__ = [
     "Url",
     "UserRef",
     "Writing",
+    "add_beside",
     "all_columns",
     "change_record",
     "change_records",
@@ -98,6 +102,7 @@ __all__ = [
     "ddl",
     "delete_record",
     "draw_numbers",
+    "forget_new_owners",
     "ids_by_reference",
     "lock_one",
     "lock_records",
@@ -118,6 +123,7 @@ __all__ = [
     "transfer_records",
     "view_of",
     "whole",
+    "without_new_owner",
     "write_batch",
     "write_changes",
     "write_drafts",

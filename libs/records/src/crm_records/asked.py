@@ -7,8 +7,10 @@ from typing import Any, Literal
 import orjson
 
 from crm_kernel import FieldError, Invalid
+from crm_records.beside import needed_for
 from crm_records.fields import Field
 from crm_records.filter import FilterContext, Node, parse_filter
+from crm_records.filter.conditions import Everything, Joined
 from crm_records.filter.standard import usable_fields
 from crm_records.record_type import RecordType
 from crm_records.rows import shown_names
@@ -52,7 +54,8 @@ class SortKey:
 
 @dataclass(frozen=True)
 class Asked:
-    """A checked request for a list. names: the members to show. binding: what a cursor is bound to, besides caller and operation."""
+    """A checked request for a list. names: the columns' members to read. beside: those to show besides (`RecordType.beside`).
+    hidden: of `names`, those that are read for them only. binding: what a cursor is bound to, besides caller and operation."""
 
     filter: Node
     text: str | None
@@ -63,6 +66,16 @@ class Asked:
     count: Counting
     deleted: Deleted
     binding: Any
+    beside: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Also:
+    """A condition that the operation itself adds to the caller's filter. spelled: what it is, for cursors to be bound to; JSON."""
+
+    node: Node
+    spelled: Any
 
 
 def ask(
@@ -78,10 +91,14 @@ def ask(
     count: Counting = "none",
     deleted: Deleted = "exclude",
     at: str = "query:",
+    also: Also | None = None,
 ) -> Asked:
-    """Check what a list is asked for. at: how pointers begin: `query:` for GET, `/` for a body. Raises Invalid."""
+    """Check what a list is asked for. at: how pointers begin: `query:` for GET, `/` for a body. also: what must hold besides the
+    filter, and counts for none of its limits. Raises Invalid."""
     usable = usable_fields(record)
     tree = parse_filter(filter, usable, context, at=f"{at}filter")
+    if also is not None:
+        tree = also.node if isinstance(tree, Everything) else Joined("and", (also.node, tree))
     spelled = sort or record.default_sort
     keys = _sort(spelled, usable, f"{at}sort")
     text = (q or "").strip() or None
@@ -89,9 +106,14 @@ def ask(
         raise Invalid(errors=[FieldError(f"{at}q", "field.too_long", f"At most {MAX_TEXT} characters")])
     if text is not None and "search_text" not in record.table.c:
         raise Invalid(errors=[FieldError(f"{at}q", "query.unknown", "These records have no text to search")])
-    names = shown_names(record) if fields is None else _names(record, fields, f"{at}fields")
+    shown, beside = (
+        (shown_names(record), tuple(record.beside)) if fields is None else _names(record, fields, f"{at}fields")
+    )
+    hidden = tuple(dict.fromkeys(name for name in needed_for(record, beside) if name not in shown))
     binding = [filter, text, [key.spelled for key in keys], deleted]
-    return Asked(tree, text, keys, names, limit, cursor, count, deleted, binding)
+    if also is not None:
+        binding.append(also.spelled)
+    return Asked(tree, text, keys, (*shown, *hidden), limit, cursor, count, deleted, binding, beside, hidden)
 
 
 def filter_from_query(text: str | None) -> Any:
@@ -126,11 +148,13 @@ def _sort(text: str, usable: Mapping[str, Field], at: str) -> tuple[SortKey, ...
     return tuple(keys)
 
 
-def _names(record: RecordType, given: Sequence[str], at: str) -> tuple[str, ...]:
+def _names(record: RecordType, given: Sequence[str], at: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The columns' members asked for, and those beside them."""
     known = shown_names(record)
     asked = {name for part in given for name in part.split(",") if name}
-    unknown = sorted(asked.difference(known))
+    unknown = sorted(asked.difference(known, record.beside))
     if unknown or not asked:
-        detail = "Fields: " + ", ".join(known)
+        detail = "Fields: " + ", ".join((*known, *record.beside))
         raise FieldsInvalid(detail, errors=[FieldError(at, "fields.unknown", detail)])
-    return tuple(name for name in known if name == "id" or name in asked)
+    shown = tuple(name for name in known if name == "id" or name in asked)
+    return shown, tuple(name for name in record.beside if name in asked)

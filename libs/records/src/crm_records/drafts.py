@@ -4,7 +4,7 @@ import datetime as dt
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from crm_contracts import Credit, Member
 from crm_kernel import FieldError, Invalid, Refusal
@@ -95,7 +95,7 @@ class Change(Refusable):
     """A change of one locked record. Hooks add to `values` and `parts`, or refuse.
 
     values: only what is to change; a value equal to the present one is no change. extra: members that only this event type has.
-    credit: to whom the fact counts; the owner after the change unless said.
+    credit: to whom the fact counts; None: to nobody; "owner": to the owner after the change.
     """
 
     index: int
@@ -112,7 +112,7 @@ class Change(Refusable):
     parts: dict[str, Any] = field(default_factory=dict)
     noted: dict[str, tuple[Any, Any]] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
-    credit: Credit | None = None
+    credit: Credit | Literal["owner"] | None = "owner"
     #: The members after the change; None: as they are.
     members: Sequence[Member] | None = None
     #: Record the event even when no value differs (a change of parts only, an action).

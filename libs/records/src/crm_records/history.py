@@ -21,6 +21,7 @@ _columns = (
     journal.c.data["actor"].label("actor"),
     journal.c.data["origin"].label("origin"),
     journal.c.data["changes"].label("changes"),
+    journal.c.data["reason"].astext.label("reason"),
 )
 _of_record = (
     journal.c.subject == sa.bindparam("subject", type_=sa.Uuid(), required=True),
@@ -34,7 +35,7 @@ _entries = query(
     .limit(sa.bindparam("page_rows", type_=sa.Integer(), required=True))
 )
 _owners = query(
-    sa.select(*_columns, journal.c.data["reason"].astext.label("reason"))
+    sa.select(*_columns)
     .where(
         *_of_record,
         journal.c.version < sa.bindparam("before", type_=sa.Integer(), required=True),
@@ -94,7 +95,8 @@ async def read_owners(
 
 
 def entry_json(row: Mapping[str, Any] | Any) -> dict[str, Any]:
-    """One entry. fact: the event type's (`changed`). recorded_at: when it was entered; occurred_at: when it happened."""
+    """One entry. fact: the event type's (`changed`). recorded_at: when it was entered; occurred_at: when it happened.
+    reason: what was given with it; None where none was, and for facts that have none."""
     return {
         "event_id": row["event_id"],
         "version": row["version"],
@@ -105,6 +107,7 @@ def entry_json(row: Mapping[str, Any] | Any) -> dict[str, Any]:
         "actor": row["actor"],
         "origin": row["origin"],
         "changes": row["changes"],
+        "reason": row["reason"],
     }
 
 

@@ -4,13 +4,31 @@ import datetime as dt
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from crm_authz import Directory, Scope, keeper_of
 from crm_authz.rules import ActionClass
 from crm_database import ReadSession, WriteSession
 from crm_kernel import CompanyCalendar
+from crm_kernel.errors import Refusal
 from crm_records.drafts import Change, Draft
+from crm_web import ReadUnit
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A member of answers that is no field: what the caller may see of the record that a field names.
+
+    field: the Reference. annotation: of the JSON, None aside. example: the JSON, for the documents.
+    """
+
+    field: str
+    annotation: Any
+    example: Any
+
+
+#: What the standard routes do with a record; a revert is a change.
+HookedAction = Literal["create", "change", "delete", "restore", "transfer"]
 
 
 class Writing(Protocol):
@@ -73,7 +91,11 @@ class RecordHooks:
 
     In all of them: refuse single rows with `row.refuse(…)`, fill `row.values`, `row.parts`. Raise only what concerns the whole
     request. Rows that are refused already are not given.
+
+    refusals: what they refuse by, for the documents of the standard routes.
     """
+
+    refusals: ClassVar[Mapping[HookedAction, Sequence[type[Refusal]]]] = {}
 
     async def prepare_create(self, unit: Writing, drafts: Sequence[Draft]) -> None:
         """Before records are created. Fields, owner and number are settled; nothing is written yet."""
@@ -101,5 +123,17 @@ class RecordHooks:
         """`RecordType.parts` of records, as JSON values; for the state of events, and for the answer about one record.
 
         Asked for records whose parts no hook has set, and only when the record type has parts. Every part must be there.
+        """
+        return {}
+
+    async def read_beside(
+        self,
+        unit: ReadUnit,  # noqa: ARG002  (for those who override it)
+        name: str,  # noqa: ARG002
+        ids: Sequence[uuid.UUID],  # noqa: ARG002
+    ) -> Mapping[uuid.UUID, Any]:
+        """`RecordType.beside[name]` of the records that its field names, as JSON; those that the caller doesn't see are not in it.
+
+        Asked once per page, in one statement at most.
         """
         return {}

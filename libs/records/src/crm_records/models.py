@@ -239,6 +239,9 @@ def _view_fields(record: RecordType) -> dict[str, Any]:
         found[name] = (annotation, ...)
     if record.scoped:
         found["owner_id"] = (OptionalId, ...)
+    for name, one in record.beside.items():
+        # Answers to changes leave it out.
+        found[name] = (one.annotation | None, left_out())
     found["external_ref"] = (OptionalRef, ...)
     found["custom"] = (dict[str, Any], ...)
     found["created_at"] = (Instant, ...)

@@ -9,8 +9,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from crm_contracts.records import RecordState, StandardEvents
+from crm_kernel.errors import Refusal
 from crm_records.fields import Field
-from crm_records.hooks import RecordHooks
+from crm_records.hooks import Beside, HookedAction, RecordHooks
 from crm_records.models import Models, build_models
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -29,7 +30,8 @@ class RecordType:
     in English; titles: the same in `ko`, `zh`, `ru`. table: by `record_table`, over the same fields. events, state: the contract.
     number: pattern of the numbers that people see, with `{n}` (`{n:04}`) and `{yyyy}`, `{yy}`, `{mm}`, `{dd}` of the day of creation;
     None: no numbers. hooks: its own rules. parts: members of the contract's state that are no fields, with the annotation of their
-    JSON; hooks provide them. inputs: members of create and change bodies that are no fields; hooks deal with them.
+    JSON; hooks provide them. beside: members of the answers to reading (one, a list, a search) that show what a field names, as far as the
+    caller sees it; hooks read it. inputs: members of create and change bodies that are no fields; hooks deal with them.
 
     Raises DeclarationError when table, fields and contract don't fit each other.
     """
@@ -45,6 +47,7 @@ class RecordType:
     number: str | None = None
     hooks: RecordHooks = field(default_factory=RecordHooks)
     parts: Mapping[str, Any] = field(default_factory=dict)
+    beside: Mapping[str, Beside] = field(default_factory=dict)
     inputs: Mapping[str, Any] = field(default_factory=dict)
     titles: Mapping[str, str] = field(default_factory=dict)
     default_sort: str = "-updated_at"
@@ -67,6 +70,9 @@ class RecordType:
         doubled = (set(self.parts) | set(self.inputs)) & {f.name for f in self.fields}
         if doubled:
             raise DeclarationError(f"{self.key}: {', '.join(sorted(doubled))} is both a field and a part or input")
+        lost = sorted({one.field for one in self.beside.values()} - {f.name for f in self.fields})
+        if lost:
+            raise DeclarationError(f"{self.key}: no field {', '.join(lost)}, of which something is to be shown")
         if self.number and "{n" not in self.number:
             raise DeclarationError(f"{self.key}: the pattern of its numbers has no {{n}}")
 
@@ -83,6 +89,10 @@ class RecordType:
     def permission(self, action: str) -> str:
         """`customers.customer:update`."""
         return f"{self.key}:{action}"
+
+    def refusals(self, action: HookedAction) -> tuple[type[Refusal], ...]:
+        """What its own rules refuse this action by."""
+        return tuple(self.hooks.refusals.get(action, ()))
 
     @property
     def path(self) -> str:

@@ -92,7 +92,7 @@ def _step(
         changes=differences,
         occurred_at=change.occurred_at,
         access=_access(record, after),
-        credit=change.credit or _credit(unit, after),
+        credit=_credit(unit, after) if change.credit == "owner" else change.credit,
         extra=change.extra,
     )
 

@@ -69,7 +69,7 @@ class IdList(Field):
     """Ids of several records, in order, each once. `contains`: has this one among them."""
 
     kind = "reference_list"
-    parts = (Part("", ARRAY(sa.Uuid())),)
+    parts: tuple[Part, ...] = (Part("", ARRAY(sa.Uuid())),)
     operators: ClassVar[frozenset[str]] = frozenset({"contains", "is_empty"})
     may_sort = False
     plain = True

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from crm_records.asked import DEFAULT_LIMIT, MAX_LIMIT
-from crm_records.models import MAX_ROWS, Id, Instant, OptionalInstant, Reason
+from crm_records.models import MAX_ROWS, Id, Instant, OptionalInstant, Reason, left_out
 
 _STRICT = ConfigDict(extra="forbid")
 
@@ -109,7 +109,7 @@ class ChangeView(BaseModel):
 
 
 class HistoryEntry(BaseModel):
-    """One event. occurred_at: when it happened; recorded_at: when it was entered."""
+    """One event. occurred_at: when it happened; recorded_at: when it was entered. reason: null unless one was given with it."""
 
     event_id: uuid.UUID
     version: int
@@ -120,6 +120,7 @@ class HistoryEntry(BaseModel):
     actor: ActorView
     origin: OriginView
     changes: dict[str, ChangeView]
+    reason: str | None = left_out()
 
 
 class HistoryPage(BaseModel):

@@ -17,7 +17,7 @@ from crm_records.routes.bodies import HistoryPage, RevertBody
 from crm_records.routes.names import EXAMPLE_CURSOR, example_view, singular
 from crm_records.routes.single import whole
 from crm_records.rows import to_bytes
-from crm_web import CursorInvalid, Json, ReadUnit, Router, WriteUnit
+from crm_web import Json, ReadUnit, Router, WriteUnit
 
 _USER = "01900000-0000-7000-8000-000000000002"
 Reader = Callable[..., Awaitable[tuple[list[dict[str, Any]], int | None]]]
@@ -52,7 +52,7 @@ def add_history(router: Router, record: RecordType) -> None:
         summary=f"What was done with a {title}: who, when, from where, which values",
         permission=record.permission("read"),
         response=HistoryPage,
-        errors=(NotFound, CursorInvalid),
+        errors=(NotFound,),
         example={"items": [_entry(record)], "next": EXAMPLE_CURSOR},
     )(history)
     router.post(
@@ -61,7 +61,7 @@ def add_history(router: Router, record: RecordType) -> None:
         summary=f"Set fields of a {title} back to what they were before an entry of its history",
         permission=record.permission("update"),
         response=record.models.view,
-        errors=(NotFound, RecordOutOfScope, Stale, NothingToRevert),
+        errors=(NotFound, RecordOutOfScope, Stale, NothingToRevert, *record.refusals("change")),
         example=example_view(record),
     )(revert)
 
@@ -83,14 +83,18 @@ async def page_of(
 
 
 def _entry(record: RecordType) -> dict[str, Any]:
+    handed_over = record.events.transferred
+    owner = {"owner_id": {"old": _USER, "new": "01900000-0000-7000-8000-000000000003"}}
+    named = {"name": {"old": "Exmaple", "new": "Example"}}
     return {
         "event_id": "01900000-0000-7000-8000-000000000043",
         "version": 2,
-        "type": record.events.changed.type,
-        "fact": "changed",
+        "type": (handed_over or record.events.changed).type,
+        "fact": "transferred" if handed_over else "changed",
         "occurred_at": "2026-03-01T09:00:00Z",
         "recorded_at": "2026-03-01T09:00:00Z",
         "actor": {"kind": "user", "id": _USER},
         "origin": {"channel": "api", "address": "192.0.2.10"},
-        "changes": {"name": {"old": "Exmaple", "new": "Example"}},
+        "changes": owner if handed_over else named,
+        **({"reason": "moved to another team"} if handed_over else {}),
     }

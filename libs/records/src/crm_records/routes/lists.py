@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Query
 
 from crm_records.asked import DEFAULT_LIMIT, MAX_LIMIT, FieldsInvalid, SortInvalid, ask, filter_from_query
+from crm_records.beside import add_beside
 from crm_records.filter.parse import FilterInvalid
 from crm_records.listing import read_page
 from crm_records.reading import filter_context
@@ -17,17 +18,28 @@ from crm_web import CursorInvalid, Json, ReadUnit, Router
 _ERRORS = (FilterInvalid, SortInvalid, FieldsInvalid, CursorInvalid)
 
 
-def add_lists(router: Router, record: RecordType) -> None:
-    """Add GET (list) and POST …/search."""
-    named = plural(record)
-    title = record.title.lower()
-    page = {"items": [example_view(record)], "next": EXAMPLE_CURSOR}
-    declared: dict[str, Any] = {
+def declared_list(record: RecordType) -> dict[str, Any]:
+    """What the GET of a list declares: `@router.get(record.path, **declared_list(record))`."""
+    return {
+        **_declared(record),
+        "operation_id": f"list_{plural(record)}",
+        "summary": f"List {record.title.lower()} records that you may see",
+    }
+
+
+def _declared(record: RecordType) -> dict[str, Any]:
+    return {
         "permission": record.permission("read"),
         "response": record.models.listed,
         "errors": _ERRORS,
-        "example": page,
+        "example": {"items": [example_view(record)], "next": EXAMPLE_CURSOR},
     }
+
+
+def add_lists(router: Router, record: RecordType, *, listed: bool = True) -> None:
+    """Add GET (list) and POST …/search. listed: False leaves the GET to the slice, which answers it with `answer_list`."""
+    named = plural(record)
+    title = record.title.lower()
 
     async def list_records(
         unit: ReadUnit,
@@ -46,7 +58,7 @@ def add_lists(router: Router, record: RecordType) -> None:
             Literal["exclude", "only", "include"], Query(description="Deleted ones; needs the permission to restore.")
         ] = "exclude",
     ) -> Any:
-        return await _answer(
+        return await answer_list(
             unit,
             record,
             filter=filter_from_query(filter),
@@ -61,21 +73,21 @@ def add_lists(router: Router, record: RecordType) -> None:
         )
 
     async def search_records(body: SearchBody, unit: ReadUnit) -> Any:
-        return await _answer(unit, record, **body.__dict__, at="/")
+        return await answer_list(unit, record, **body.__dict__, at="/")
 
-    router.get(record.path, operation_id=f"list_{named}", summary=f"List {title} records that you may see", **declared)(
-        typed(list_records)
-    )
+    if listed:
+        router.get(record.path, **declared_list(record))(typed(list_records))
     router.post(
         f"{record.path}/search",
         operation_id=f"search_{named}",
         summary=f"List {title} records by a filter in the body",
         reads=True,
-        **declared,
+        **_declared(record),
     )(search_records)
 
 
-async def _answer(unit: ReadUnit, record: RecordType, *, cursor: str | None, at: str, **given: Any) -> Json:
+async def answer_list(unit: ReadUnit, record: RecordType, *, cursor: str | None, at: str, **given: Any) -> Json:
+    """A page of records within the caller's scope, from what `ask` takes (`also` with it)."""
     asked = ask(record, filter_context(unit), cursor=cursor, at=at, **given)
     if asked.deleted != "exclude":
         unit.require(record.permission("restore"))
@@ -83,6 +95,10 @@ async def _answer(unit: ReadUnit, record: RecordType, *, cursor: str | None, at:
     scope = unit.scope(record.key, "read") if record.scoped else None
     page = await read_page(unit.session, record, scope, asked, position)
     following = None if page.position is None else unit.sign_cursor(page.position, query=asked.binding)
+    await add_beside(unit, record, page.items, asked.beside)
+    for item in page.items:
+        for name in asked.hidden:
+            del item[name]
     answer: dict[str, Any] = {"items": page.items, "next": following}
     if page.count is not None:
         answer["count"] = page.count

@@ -73,6 +73,8 @@ def example_view(record: RecordType) -> dict[str, Any]:
                 value = field.values[0] if isinstance(field, Select) else _SAMPLES[field.kind]
         if value is None and name in record.parts:
             value = []
+        if value is None and name in record.beside:
+            value = record.beside[name].example
         if value is not None:
             example[name] = value
     return example

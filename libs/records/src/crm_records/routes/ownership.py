@@ -59,7 +59,7 @@ def _add_transfer(router: Router, record: RecordType) -> None:
     async def owners(id: Id, unit: ReadUnit, limit: int = 50, cursor: str | None = None) -> Any:
         return await page_of(unit, record, id, limit, cursor, read_owners)
 
-    errors = (*_SEEN, TargetOutOfScope, OwnerNotActive)
+    errors = (*_SEEN, TargetOutOfScope, OwnerNotActive, *record.refusals("transfer"))
     router.post(
         f"{path}/transfer",
         operation_id=f"transfer_{singular(record)}",

@@ -11,20 +11,21 @@ from crm_records.routes.single import add_single
 from crm_web import Router
 
 #: What can be left out.
-_OPTIONAL = frozenset({"create", "update", "delete", "batch"})
+_OPTIONAL = frozenset({"list", "create", "update", "delete", "batch"})
 
 
 def record_router(record: RecordType, *, module: str | None = None, without: Collection[str] = ()) -> Router:
     """The standard operations; a slice adds its own to the router (`@router.post("/customers/{id}/claim", …)`).
 
-    module: the module that tokens must open. without: of `create`, `update`, `delete` (with restore), `batch`.
+    module: the module that tokens must open. without: of `list` (a slice then declares the GET itself, see
+    routes.lists), `create`, `update`, `delete` (with restore), `batch`.
     Records without owners have no transfer, members or owner history.
     """
     unknown = set(without) - _OPTIONAL
     if unknown:
         raise TypeError(f"{', '.join(sorted(unknown))} can't be left out")
     router = Router(record.service, tag=record.plural, module=module, scoped=record.scoped)
-    add_lists(router, record)
+    add_lists(router, record, listed="list" not in without)
     if "batch" not in without:
         add_bulk(router, record)
     if record.scoped:

@@ -7,6 +7,7 @@ from crm_kernel import NotFound, Stale
 from crm_records.actions.change import change_record
 from crm_records.actions.create import create_record
 from crm_records.actions.lifecycle import delete_record, restore_record
+from crm_records.beside import add_beside
 from crm_records.drafts import Record
 from crm_records.inputs import given_of
 from crm_records.models import Id
@@ -43,6 +44,7 @@ def add_single(router: Router, record: RecordType, without: frozenset[str]) -> N
     async def read(id: Id, unit: ReadUnit) -> Any:
         scope = unit.scope(record.key, "read") if record.scoped else None
         shown = await read_json(unit.session, record, scope, id)
+        await add_beside(unit, record, [shown])
         return Json(to_bytes(shown), etag=shown["version"])
 
     async def change(id: Id, body: Any, unit: WriteUnit) -> Any:
@@ -72,7 +74,7 @@ def add_single(router: Router, record: RecordType, without: frozenset[str]) -> N
             summary=f"Create a {title}",
             permission=record.permission("create"),
             status=201,
-            errors=(ExternalRefTaken, TargetOutOfScope, OwnerNotActive, OccurredInFuture),
+            errors=(ExternalRefTaken, TargetOutOfScope, OwnerNotActive, OccurredInFuture, *record.refusals("create")),
             **view,
         )(typed(create, body=record.models.create))
     if "update" not in without:
@@ -81,7 +83,7 @@ def add_single(router: Router, record: RecordType, without: frozenset[str]) -> N
             operation_id=f"change_{named}",
             summary=f"Change fields of a {title}",
             permission=record.permission("update"),
-            errors=(*_SEEN, ExternalRefTaken, OccurredInFuture),
+            errors=(*_SEEN, ExternalRefTaken, OccurredInFuture, *record.refusals("change")),
             **view,
         )(typed(change, body=record.models.patch))
     if "delete" not in without:
@@ -90,7 +92,7 @@ def add_single(router: Router, record: RecordType, without: frozenset[str]) -> N
             operation_id=f"delete_{named}",
             summary=f"Delete a {title}; it can be restored for 30 days",
             permission=record.permission("delete"),
-            errors=_SEEN,
+            errors=(*_SEEN, *record.refusals("delete")),
             **view,
         )(delete)
         router.post(
@@ -98,7 +100,7 @@ def add_single(router: Router, record: RecordType, without: frozenset[str]) -> N
             operation_id=f"restore_{named}",
             summary=f"Restore a deleted {title}",
             permission=record.permission("restore"),
-            errors=(*_SEEN, NotDeleted, RestoreTooLate),
+            errors=(*_SEEN, NotDeleted, RestoreTooLate, *record.refusals("restore")),
             **view,
         )(restore)
 
