@@ -1,0 +1,100 @@
+"""APPROVALS_1 makes the tables that the code declares, and the lists go by indexes."""
+
+import asyncpg
+import pytest
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from crm_approvals import store
+from crm_approvals.tables import metadata
+from crm_kernel import new_id
+
+from .conftest import NOW, World
+
+_COLUMNS = """
+SELECT attname, format_type(atttypid, atttypmod) AS type, attnotnull FROM pg_attribute
+WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum
+"""
+_CONSTRAINTS = (
+    "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = $1::regclass AND contype <> 'n'"
+)
+
+_MANY = """
+INSERT INTO approval (id, version, subject_type, subject_id, subject_version, title, snapshot, snapshot_digest,
+                      submitted_by, submitted_at, status, current_step, ended_at)
+SELECT uuidv7(), 1, 'office.memo', uuidv7(), 1, 'M', '{}', 'x',
+       md5((n % 500)::text)::uuid, now() - n * interval '1 s', CASE WHEN n % 10 = 0 THEN 'pending' ELSE 'approved' END, 1,
+       CASE WHEN n % 10 = 0 THEN NULL ELSE now() END
+FROM generate_series(1, 20000) AS g(n)
+"""
+#: Each person's approvals are decided by the same other person.
+_THEIR_STEPS = """
+INSERT INTO approval_step (approval_id, step, part, approvers, decided_by, decided_at, decision, decided_on_digest)
+SELECT id, 1, 1, ARRAY[md5(submitted_by::text)::uuid], decided, ended_at,
+       CASE WHEN decided IS NOT NULL THEN 'approve' END, CASE WHEN decided IS NOT NULL THEN 'x' END
+FROM (SELECT *, CASE WHEN status <> 'pending' THEN md5(submitted_by::text)::uuid END AS decided FROM approval) AS a
+"""
+
+
+async def test_the_statements_make_the_declared_tables(office_dsn: str) -> None:
+    dialect = postgresql.dialect()
+    connection = await asyncpg.connect(office_dsn)
+    try:
+        found = {}
+        for place in ("public", "declared"):
+            if place == "declared":
+                await connection.execute("CREATE SCHEMA declared; SET search_path = declared")
+                for table in metadata.sorted_tables:
+                    await connection.execute(str(CreateTable(table).compile(dialect=dialect)))
+                    for index in table.indexes:
+                        await connection.execute(str(CreateIndex(index).compile(dialect=dialect)))
+            found[place] = [
+                (
+                    [tuple(row) for row in await connection.fetch(_COLUMNS, name)],
+                    sorted(tuple(row) for row in await connection.fetch(_CONSTRAINTS, name)),
+                    sorted(
+                        row[0].replace("declared.", "public.")
+                        for row in await connection.fetch(
+                            "SELECT indexdef FROM pg_indexes WHERE tablename = $1 AND schemaname = $2", name, place
+                        )
+                    ),
+                )
+                for name in ("approval", "approval_step")
+            ]
+        assert found["public"] == found["declared"]
+        assert all(constraints and indexes for _, constraints, indexes in found["public"])
+    finally:
+        await connection.execute("DROP SCHEMA IF EXISTS declared CASCADE")
+        await connection.close()
+
+
+@pytest.mark.requirement("BI-16")
+async def test_lists_among_many_approvals_go_by_indexes(world: World) -> None:
+    await world.change(_MANY)
+    await world.change(_THEIR_STEPS)
+    # Raw SQL: VACUUM can't run inside a transaction.
+    connection = await asyncpg.connect(world.database.pool._connect_args[0])
+    try:
+        await connection.execute("VACUUM ANALYZE approval, approval_step")
+    finally:
+        await connection.close()
+    (someone,) = await world.rows("SELECT submitted_by, md5(submitted_by::text)::uuid AS boss FROM approval LIMIT 1")
+    left = [row[0] for row in await world.rows("SELECT DISTINCT md5(submitted_by::text)::uuid FROM approval LIMIT 20")]
+    by_role = {
+        "to_decide": (someone["boss"], "ix_approval_step_waiting"),
+        "inherited": (someone["boss"], "ix_approval_step_waiting"),
+        "decided": (someone["boss"], "ix_approval_step_decided_by"),
+        "submitted": (someone["submitted_by"], "ix_approval_submitted_by"),
+    }
+    for role, (user, index) in by_role.items():
+        for after in (None, (NOW, new_id())):
+            inherits = role == "inherited"
+            asked = "to_decide" if inherits else role
+            statement = store._listed(asked, after is not None, 51, inherits)  # type: ignore[arg-type]
+            given = {"users": [user]} if asked == "to_decide" else {"user_id": user}
+            given |= {"user_id": user, "left": left} if inherits else {}
+            place = {} if after is None else {"at": after[0], "id": after[1]}
+            rows = await world.rows(f"EXPLAIN {statement.sql}", *statement.arguments({**given, **place}))
+            plan = "\n".join(row[0] for row in rows)
+            assert index in plan, plan
+            assert "Seq Scan" not in plan, plan
