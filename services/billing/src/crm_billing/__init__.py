@@ -1,0 +1,1 @@
+"""The billing service: contracts, their approval and instalments, and the ledger."""

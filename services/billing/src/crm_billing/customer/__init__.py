@@ -1,0 +1,1 @@
+"""What billing knows of customers: a replica, fed by their events."""

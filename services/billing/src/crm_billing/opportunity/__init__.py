@@ -1,0 +1,1 @@
+"""What billing knows of opportunities: a replica, fed by their events."""

@@ -1,0 +1,5 @@
+"""Opportunities' events become the replica."""
+
+from crm_billing.opportunity.tables import OPPORTUNITIES
+
+REACTIONS = (OPPORTUNITIES.reaction("billing.opportunities"),)

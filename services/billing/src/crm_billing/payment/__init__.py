@@ -1,0 +1,1 @@
+"""Payments: recorded, approved, and only then counted for the instalments they are for (BI-21)."""

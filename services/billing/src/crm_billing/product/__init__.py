@@ -1,0 +1,1 @@
+"""What billing knows of products: a replica, fed by their events."""

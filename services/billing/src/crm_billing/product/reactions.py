@@ -1,0 +1,5 @@
+"""Products' events become the replica."""
+
+from crm_billing.product.tables import PRODUCTS
+
+REACTIONS = (PRODUCTS.reaction("billing.products"),)
