@@ -1,0 +1,1 @@
+"""What support knows of contacts: a replica, fed by their events."""

@@ -1,0 +1,1 @@
+"""What support knows of customers: a replica, fed by their events."""
