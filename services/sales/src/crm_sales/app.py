@@ -2,6 +2,8 @@
 
 from crm_authz import PermissionEntry, names
 from crm_records import record_permissions
+from crm_sales.activity.record import ACTIVITY
+from crm_sales.activity.routes import router as activities
 from crm_sales.opportunity.record import OPPORTUNITY
 from crm_sales.opportunity.routes import router as opportunities
 from crm_sales.pipeline.routes import router as pipelines
@@ -13,6 +15,7 @@ from crm_web import Service
 PERMISSIONS: list[PermissionEntry] = [
     *record_permissions(PRODUCT),
     *record_permissions(OPPORTUNITY),
+    *record_permissions(ACTIVITY),
     PermissionEntry(
         "sales.opportunity:advance",
         names(
@@ -56,7 +59,7 @@ PERMISSIONS: list[PermissionEntry] = [
 SERVICE = Service(
     name="sales",
     title="Sales",
-    routers=[products, pipelines, opportunities],
+    routers=[products, pipelines, opportunities, activities],
     permissions=PERMISSIONS,
     reactions=REACTIONS,
     schedules=SCHEDULES,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from services.sales.tests.conftest import customer_event, make_customer, make_opportunity
 
-from crm_contracts.customers import CUSTOMER_TOPIC
+from crm_contracts.customers import CUSTOMER_EVENTS
 from crm_testing.service import Caller, Person, Rights, Running, consistency_token
 
 
@@ -116,7 +116,7 @@ async def test_who_may_not_see_customers_names_none(sales: Running) -> None:
 @pytest.mark.requirement("PL-13")
 async def test_who_sends_the_consistency_token_never_meets_an_unknown_customer(sales: Running, rep: Caller) -> None:
     customer, write_id = uuid.uuid4(), uuid.uuid4()
-    token = await consistency_token("customers", sales, write_id, {CUSTOMER_TOPIC.name: 1})
+    token = await consistency_token("customers", sales, write_id, {CUSTOMER_EVENTS.created.type: 1})
     body = {"name": "At once", "customer_id": str(customer)}
     # Without it: the event has not arrived, and the answer says so.
     assert not await takes(rep, str(customer))
@@ -132,7 +132,7 @@ async def test_who_sends_the_consistency_token_never_meets_an_unknown_customer(s
 
 @pytest.mark.requirement("PL-13")
 async def test_a_customer_that_never_arrives_is_told_as_not_yet(sales: Running, rep: Caller) -> None:
-    token = await consistency_token("customers", sales, uuid.uuid4(), {CUSTOMER_TOPIC.name: 1})
+    token = await consistency_token("customers", sales, uuid.uuid4(), {CUSTOMER_EVENTS.created.type: 1})
     body = {"name": "At once", "customer_id": str(uuid.uuid4())}
     answer = await rep("POST", "/opportunities", json=body, headers={"consistency-token": token})
     assert (answer.status, answer["code"]) == (503, "consistency_token.not_applied")

@@ -2,17 +2,24 @@
 
 import uuid
 from collections.abc import Sequence
+from typing import ClassVar
 
 from crm_contracts.sales import PRODUCT_EVENTS, ProductState
 from crm_kernel.errors import Refusal
 from crm_records import Change, Draft, RecordHooks, RecordType, Writing
 from crm_sales.product import store
-from crm_sales.product.rules import category_path, code_taken
+from crm_sales.product.rules import CategoryInvalid, CodeTaken, category_path, code_taken
 from crm_sales.product.tables import PRODUCT_FIELDS, product
 
 
 class ProductHooks(RecordHooks):
     """Codes are unique, also between requests at the same time; categories have one form."""
+
+    refusals: ClassVar = {
+        "create": (CodeTaken, CategoryInvalid),
+        "change": (CodeTaken, CategoryInvalid),
+        "restore": (CodeTaken,),
+    }
 
     async def prepare_create(self, unit: Writing, drafts: Sequence[Draft]) -> None:
         _set_categories(drafts)

@@ -1,0 +1,1 @@
+"""What sales knows of contacts: a replica, fed by their events."""

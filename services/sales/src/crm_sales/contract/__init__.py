@@ -1,0 +1,1 @@
+"""What sales knows of contracts: a replica, fed by their events."""

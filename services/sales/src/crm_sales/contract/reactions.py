@@ -1,0 +1,16 @@
+"""Contracts' events become the replica; activities about one that got another customer go along."""
+
+from collections.abc import Sequence
+
+from crm_contracts import Envelope
+from crm_database import WriteSession
+from crm_events import Reaction
+from crm_sales.activity.actions import keep_with_activities
+from crm_sales.contract.tables import CONTRACTS
+
+
+async def heard(session: WriteSession, envelopes: Sequence[Envelope]) -> None:
+    await keep_with_activities(session, CONTRACTS, envelopes)
+
+
+REACTIONS = (Reaction(group="sales.contracts", topics=(CONTRACTS.topic.name,), handle_batch=heard),)

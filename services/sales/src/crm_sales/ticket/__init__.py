@@ -1,0 +1,1 @@
+"""What sales knows of tickets: a replica, fed by their events."""
