@@ -6,6 +6,7 @@ from crm_customers.contact.routes import router as contacts
 from crm_customers.customer.actions import CUSTOMER
 from crm_customers.customer.routes import router as customers
 from crm_customers.pool.routes import router as pools
+from crm_customers.timeline.routes import router as timelines
 from crm_customers.worker import REACTIONS, SCHEDULES
 from crm_records import record_permissions
 from crm_web import Service
@@ -50,7 +51,7 @@ PERMISSIONS: list[PermissionEntry] = [
 SERVICE = Service(
     name="customers",
     title="Customers",
-    routers=[customers, contacts, pools],
+    routers=[customers, contacts, pools, timelines],
     permissions=PERMISSIONS,
     reactions=REACTIONS,
     schedules=SCHEDULES,

@@ -1,11 +1,13 @@
-"""The first won deal makes a prospect a customer (SA-8)."""
+"""The first won deal, or the first approved contract, makes a prospect a customer (SA-8, BI-4)."""
 
+import itertools
 from typing import Any
 
 import pytest
 from services.customers.tests.conftest import make_customer, told
 
 from crm_contracts import registry
+from crm_contracts.billing import ContractApproved
 from crm_contracts.sales import OpportunityWon
 from crm_kernel import new_id
 from crm_testing.service import Caller, Running, envelope
@@ -16,6 +18,13 @@ def won(customer_id: str | None, *, occurred_at: str = "2026-11-20T09:00:00Z", *
     example = registry.examples[OpportunityWon.type]
     data = {**example, "occurred_at": occurred_at, "state": {**example["state"], "customer_id": customer_id}, **changes}
     return envelope(OpportunityWon, new_id(), data)
+
+
+def approved(customer_id: str, *, occurred_at: str = "2026-11-20T09:00:00Z") -> Any:
+    """An approved contract, as the billing service tells of it."""
+    example = registry.examples[ContractApproved.type]
+    data = {**example, "occurred_at": occurred_at, "state": {**example["state"], "customer_id": customer_id}}
+    return envelope(ContractApproved, new_id(), data)
 
 
 @pytest.mark.requirement("SA-8")
@@ -72,3 +81,46 @@ async def test_a_deleted_customer_becomes_one_too(customers: Running, rep: Calle
     assert (await rep("GET", f"/customers/{made['id']}")).status == 404
     restored = await manager.done("POST", f"/customers/{made['id']}/restore")
     assert restored["lifecycle"] == "customer"
+
+
+@pytest.mark.requirement("BI-4")
+async def test_the_first_approved_contract_makes_a_prospect_a_customer(customers: Running, rep: Caller) -> None:
+    made = await make_customer(rep)
+    contract = approved(made["id"])
+    await customers.hear(contract)
+    await customers.hear(contract, won(made["id"]))
+    assert (await rep.done("GET", f"/customers/{made['id']}"))["dealt_at"] == "2026-11-20T09:00:00Z"
+    (_, (fact, event)) = await told(customers, made)
+    assert (fact, event.contract_id, event.opportunity_id) == ("dealt", contract.subject, None)
+
+
+@pytest.mark.requirement("SA-8", "BI-4")
+async def test_a_deal_heard_later_but_made_earlier_moves_dealt_at_back(customers: Running, rep: Caller) -> None:
+    """Opportunities and contracts come on topics of their own: which is heard first is chance, which was first isn't."""
+    made = await make_customer(rep)
+    contract = approved(made["id"], occurred_at="2026-11-20T09:00:00Z")
+    opportunity = won(made["id"], occurred_at="2026-11-18T09:00:00Z")
+    await customers.hear(contract)
+    await customers.hear(opportunity)
+    # Neither again, nor one of the time between, moves it once more.
+    await customers.hear(contract, won(made["id"], occurred_at="2026-11-19T09:00:00Z"))
+    await customers.hear(approved(made["id"], occurred_at="2026-11-18T09:00:00Z"))
+    now = await rep.done("GET", f"/customers/{made['id']}")
+    assert (now["lifecycle"], now["dealt_at"], now["version"]) == ("customer", "2026-11-18T09:00:00Z", 3)
+    (_, (_, first), (fact, event)) = await told(customers, made)
+    assert (first.contract_id, first.opportunity_id) == (contract.subject, None)
+    assert (fact, event.contract_id, event.opportunity_id) == ("dealt", None, opportunity.subject)
+    assert event.occurred_at.isoformat() == "2026-11-18T09:00:00+00:00"
+    assert set(event.changes) == {"dealt_at"}
+
+
+@pytest.mark.requirement("SA-8", "BI-4")
+async def test_in_whatever_order_deals_are_heard_the_earliest_is_the_first(customers: Running, rep: Caller) -> None:
+    days = ("2026-11-18", "2026-11-19", "2026-11-20")
+    for order in itertools.permutations(days):
+        made = await make_customer(rep)
+        for number, day in enumerate(order):
+            tell = approved if number % 2 else won
+            await customers.hear(tell(made["id"], occurred_at=f"{day}T09:00:00Z"))
+        now = await rep.done("GET", f"/customers/{made['id']}")
+        assert (order, now["dealt_at"]) == (order, "2026-11-18T09:00:00Z")

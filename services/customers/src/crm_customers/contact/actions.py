@@ -2,13 +2,13 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from crm_contracts.customers import CONTACT_EVENTS, ContactState
 from crm_customers.contact import store
-from crm_customers.contact.rules import customer_unknown
+from crm_customers.contact.rules import CustomerUnknown, customer_unknown
 from crm_customers.contact.tables import CONTACT_FIELDS, contact
 from crm_customers.customer.store import owners_held, visible_held
-from crm_customers.membership import forget_new_owners, without_new_owner
 from crm_records import (
     Change,
     Draft,
@@ -16,8 +16,10 @@ from crm_records import (
     RecordType,
     SystemUnit,
     Writing,
+    forget_new_owners,
     lock_records,
     refuse_out_of_scope,
+    without_new_owner,
     write_changes,
 )
 
@@ -28,6 +30,11 @@ class ContactHooks(RecordHooks):
 
     The customers are held against changing hands until the contact is written; else it would keep the owner of before.
     """
+
+    refusals: ClassVar = {
+        "create": (CustomerUnknown,),
+        "change": (CustomerUnknown,),
+    }
 
     async def prepare_create(self, unit: Writing, drafts: Sequence[Draft]) -> None:
         found = await _customers(unit, drafts)

@@ -4,11 +4,12 @@ import datetime as dt
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 from crm_contracts.customers import CUSTOMER_EVENTS, CustomerDealt, CustomerState
 from crm_customers.contact.actions import follow_owner
 from crm_customers.customer import store
-from crm_customers.customer.rules import ParentCycle, check_no_cycle, parent_unknown
+from crm_customers.customer.rules import ParentCycle, ParentUnknown, check_no_cycle, parent_unknown
 from crm_customers.customer.tables import CUSTOMER_FIELDS, customer
 from crm_customers.pool.rules import AlreadyInPool
 from crm_records import Change, Draft, Record, RecordHooks, RecordType, Writing, lock_one, lock_records, write_changes
@@ -16,6 +17,12 @@ from crm_records import Change, Draft, Record, RecordHooks, RecordType, Writing,
 
 class CustomerHooks(RecordHooks):
     """A parent must be visible to who names it, no customer belongs to itself, and one in a pool changes hands only through it."""
+
+    refusals: ClassVar = {
+        "create": (ParentUnknown,),
+        "change": (ParentUnknown, ParentCycle),
+        "transfer": (AlreadyInPool,),
+    }
 
     async def prepare_create(self, unit: Writing, drafts: Sequence[Draft]) -> None:
         await _check_parents(unit, [draft for draft in drafts if draft["parent_id"]])
@@ -96,21 +103,23 @@ async def set_locked(unit: Writing, customer_id: uuid.UUID, locked: bool) -> Rec
 
 @dataclass(frozen=True)
 class Deal:
-    """A won opportunity."""
+    """What makes a prospect a customer: a won opportunity (SA-8), or an approved contract (BI-4). made_at: when it was won or approved."""
 
     customer_id: uuid.UUID
-    opportunity_id: uuid.UUID
-    won_at: dt.datetime
+    source: Literal["opportunity", "contract"]
+    source_id: uuid.UUID
+    made_at: dt.datetime
 
 
 async def note_deals(unit: Writing, deals: Iterable[Deal]) -> None:
-    """Customers whose first deal was won are customers from now on (SA-8), since the earliest of these deals.
+    """Customers whose first deal was made are customers from now on (SA-8, BI-4), since the earliest of their deals.
 
-    Nothing happens the second time. A deleted customer becomes one too: what was won was won. An unknown one is left alone: its id is
-    all that the opportunity has.
+    Opportunities and contracts come on topics of their own, so a deal may be heard after one that was made later: it moves `dealt_at`
+    back, and is told as the first deal again. A later one changes nothing, nor does the same again. A deleted customer becomes one
+    too: what was won was won. An unknown one is left alone: its id is all that the opportunity or contract has.
     """
     first: dict[uuid.UUID, Deal] = {}
-    for deal in sorted(deals, key=lambda deal: deal.won_at):
+    for deal in sorted(deals, key=lambda deal: deal.made_at):
         first.setdefault(deal.customer_id, deal)
     # All in one statement, in the order of their ids: others do the same for other partitions at the same time.
     found = await lock_records(unit, CUSTOMER, list(first), deleted="include")
@@ -118,10 +127,16 @@ async def note_deals(unit: Writing, deals: Iterable[Deal]) -> None:
         Change(
             index=index,
             record=one,
-            values={"lifecycle": "customer", "dealt_at": first[one.id].won_at},
-            occurred_at=first[one.id].won_at,
-            extra={"opportunity_id": first[one.id].opportunity_id},
+            values={"lifecycle": "customer", "dealt_at": first[one.id].made_at},
+            occurred_at=first[one.id].made_at,
+            extra={f"{first[one.id].source}_id": first[one.id].source_id},
         )
-        for index, one in enumerate(one for one in found.values() if one["lifecycle"] != "customer")
+        for index, one in enumerate(one for one in found.values() if _is_first(first[one.id], one))
     ]
     await write_changes(unit, CUSTOMER, changes, CustomerDealt)
+
+
+def _is_first(deal: Deal, found: Record) -> bool:
+    """Whether it was made before every deal that is known of."""
+    known: dt.datetime | None = found["dealt_at"]
+    return known is None or deal.made_at < known

@@ -17,7 +17,6 @@ from crm_contracts.customers import (
 )
 from crm_customers.contact.actions import follow_owner
 from crm_customers.customer.actions import CUSTOMER
-from crm_customers.membership import forget_new_owners, without_new_owner
 from crm_customers.pool import store
 from crm_customers.pool.rules import (
     AlreadyClaimed,
@@ -33,7 +32,17 @@ from crm_customers.pool.rules import (
 from crm_customers.pool.tables import pool as pool_table
 from crm_events.record import Step, changes_between, record
 from crm_kernel import FieldError, Invalid, NotFound, Refusal, new_id
-from crm_records import Change, Record, SystemUnit, lock_one, lock_records, require_assignable, write_changes
+from crm_records import (
+    Change,
+    Record,
+    SystemUnit,
+    forget_new_owners,
+    lock_one,
+    lock_records,
+    require_assignable,
+    without_new_owner,
+    write_changes,
+)
 from crm_records.rows import all_columns, record_of
 from crm_web import ReadUnit, WriteUnit
 

@@ -24,8 +24,8 @@ from crm_customers.pool.rules import (
     OnHold,
 )
 from crm_kernel import NotFound, Stale
-from crm_records import Id, RecordOutOfScope, read_record, view_of
-from crm_web import CursorInvalid, Json, ReadUnit, Router, WriteUnit
+from crm_records import Id, OwnerNotActive, RecordOutOfScope, read_record, view_of
+from crm_web import Json, ReadUnit, Router, WriteUnit
 
 router = Router("customers", tag="pools", module="customers", scoped=True)
 
@@ -165,7 +165,7 @@ async def change_pool(id: Id, body: PoolPatch, unit: WriteUnit) -> Json:
     "/pools/{id}/customers",
     permission="customers.pool:read",
     summary="List the customers waiting in a pool, the longest waiting first; for its members",
-    errors=[NotFound, NotPoolMember, CursorInvalid],
+    errors=[NotFound, NotPoolMember],
     response=CUSTOMER.models.listed,
 )
 async def list_pool_customers(
@@ -216,7 +216,7 @@ async def release_customer(id: Id, body: ReleaseRequest, unit: WriteUnit) -> Jso
     "/pools/{id}/assign",
     permission="customers.customer:assign",
     summary="Give customers of the pool to a user; answers per customer",
-    errors=[NotFound, NotPoolAdministrator, TargetOutOfScope],
+    errors=[NotFound, NotPoolAdministrator, TargetOutOfScope, OwnerNotActive],
 )
 async def assign_from_pool(id: Id, body: AssignRequest, unit: WriteUnit) -> AssignAnswer:
     rows = await actions.assign(unit, id, body.customer_ids, body.user_id, body.reason)
@@ -234,7 +234,7 @@ async def assign_from_pool(id: Id, body: AssignRequest, unit: WriteUnit) -> Assi
     "/pools/{id}/history",
     permission="customers.pool:read",
     summary="What happened in a pool, newest first; for its members",
-    errors=[NotFound, NotPoolMember, CursorInvalid],
+    errors=[NotFound, NotPoolMember],
 )
 async def read_pool_history(
     id: Id,
@@ -253,7 +253,7 @@ async def read_pool_history(
     "/customers/{id}/pool-history",
     permission="customers.customer:read",
     summary="A customer's way through the pools, newest first",
-    errors=[NotFound, CursorInvalid],
+    errors=[NotFound],
 )
 async def read_customer_pool_history(
     id: Id,
