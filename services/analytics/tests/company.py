@@ -3,6 +3,7 @@
 import datetime as dt
 import random
 import uuid
+from decimal import Decimal
 
 from crm_kernel import new_id
 
@@ -35,6 +36,10 @@ class Company:
         self.deals: list[Record] = []
         self.customers: list[Record] = []
         self.contacts: list[Record] = []
+        self.contracts: list[Record] = []
+        #: Each with its contract.
+        self.payments: list[tuple[Record, Record]] = []
+        self.activities: list[Record] = []
 
     def live(self, steps: int) -> "Company":
         """Let a number of things happen."""
@@ -161,6 +166,94 @@ class Company:
             stages.pop()
         self.history.tell(self.pipeline, "changed")
 
+    def _contract(self) -> None:
+        r = self.random
+        currency = r.choice(CURRENCIES)
+        digits = 0 if currency == "KRW" else 2
+        owner = r.choice([*self.users, None])
+        # Not everything is about a customer that was heard of.
+        customer = r.choice([*(c.id for c in self.customers), new_id()])
+        signed_on = self.history.now.date() - dt.timedelta(days=r.randint(0, 40)) if r.random() < 0.5 else None
+        lines = []
+        if r.random() < 0.8:  # Some taxed, some of one product, some free.
+            for _ in range(3):
+                net = Decimal(r.choice((0, r.randint(1, 900))))
+                total = (net * r.choice((Decimal(1), Decimal("1.2")))).quantize(Decimal(1).scaleb(-digits))
+                lines.append((r.choice(self.products), f"{net:.{digits}f}", f"{total:.{digits}f}"))
+        value = f"{sum(Decimal(total) for _, _, total in lines):.{digits}f}" if lines else f"{r.randint(1, 1000)}"
+        if r.random() < 0.2:  # What the opportunity was won at.
+            value = f"{r.randint(1, 1000)}"
+        made = self.history.contract(owner, customer, value=(value, currency), lines=lines, signed_on=signed_on)
+        self.contracts.append(made)
+
+    def _contracts(self, *states: str) -> list[Record]:
+        return [c for c in self.contracts if c.state["status"] in states and not c.state["deleted"]]
+
+    def _approve_contract(self) -> None:
+        drafts = self._contracts("draft")
+        if drafts:
+            self.history.approve_contract(self.random.choice(drafts))
+
+    def _end_contract(self) -> None:
+        found = self._contracts("active", "draft")
+        if found:
+            chosen = self.random.choice(found)
+            if chosen.state["status"] == "active":
+                self.history.terminate(chosen)
+            elif self.random.random() < 0.5:
+                chosen.state["status"] = "void"
+                self.history.tell(chosen, "changed")
+            else:
+                self.history.delete(chosen)
+
+    def _pay(self) -> None:
+        active = self._contracts("active")
+        if active:
+            contract = self.random.choice(active)
+            amount = (str(self.random.randint(1, 300)), contract.state["value"]["currency"])
+            day = self.history.now.date() - dt.timedelta(days=self.random.randint(0, 30))
+            recorder = self.random.choice(self.users)
+            self.payments.append((self.history.payment(recorder, contract, amount, day), contract))
+
+    def _approve_payment(self) -> None:
+        waiting = [pair for pair in self.payments if pair[0].state["status"] == "pending"]
+        if waiting:
+            payment, contract = self.random.choice(waiting)
+            if self.random.random() < 0.8:
+                self.history.approve_payment(payment, contract)
+            else:
+                payment.state["status"] = "rejected"
+                self.history.tell(payment, "changed")
+
+    def _hand_over_money(self) -> None:
+        found = [*self.contracts, *(payment for payment, _ in self.payments)]
+        if found:
+            chosen = self.random.choice(found)
+            if self.random.random() < 0.7:
+                self.history.transfer(chosen, self.random.choice(self.users))
+            else:
+                self.history.share(chosen, (self.random.choice(self.users), "read", None))
+
+    def _act(self) -> None:
+        if self.customers:
+            at = self.history.now - dt.timedelta(hours=self.random.randint(0, 400))
+            self.activities.append(
+                self.history.activity(self.random.choice(self.users), self.random.choice(self.customers), at)
+            )
+
+    def _correct_activity(self) -> None:
+        kept = [one for one in self.activities if not one.state["deleted"]]
+        if kept:
+            chosen = self.random.choice(kept)
+            fate = self.random.randrange(3)
+            if fate == 0:
+                self.history.delete(chosen)
+            elif fate == 1:
+                self.history.transfer(chosen, self.random.choice(self.users))
+            else:
+                chosen.state["happened_at"] -= dt.timedelta(days=3)
+                self.history.tell(chosen, "changed")
+
     _acts = (
         *[_open] * 6,
         *[_close] * 4,
@@ -180,4 +273,12 @@ class Company:
         _lose_customer,
         _rename_product,
         _change_pipeline,
+        *[_contract] * 3,
+        *[_approve_contract] * 4,
+        _end_contract,
+        *[_pay] * 4,
+        *[_approve_payment] * 4,
+        *[_hand_over_money] * 2,
+        *[_act] * 2,
+        _correct_activity,
     )

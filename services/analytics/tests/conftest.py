@@ -98,7 +98,7 @@ class Analytics:
         user: uuid.UUID,
         rule: Rule = Rule("all"),
         *,
-        permissions: Iterable[str] = ("analytics.report:read", "sales.*:read", "customers.*:read"),
+        permissions: Iterable[str] = ("analytics.report:read", "sales.*:read", "customers.*:read", "billing.*:read"),
         scopes: Mapping[str, Mapping[str, Rule]] | None = None,
     ) -> str:
         rights = Rights(tuple(permissions), scopes if scopes is not None else {"*": {"*": rule}})

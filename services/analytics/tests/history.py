@@ -9,7 +9,8 @@ import random
 import uuid
 import zlib
 from dataclasses import dataclass, field, replace
-from typing import Any
+from decimal import Decimal
+from typing import Any, Literal
 
 import orjson
 
@@ -62,12 +63,12 @@ class History:
         record: Record,
         fact: str,
         *,
-        credit: uuid.UUID | None = None,
+        credit: uuid.UUID | Literal["owner"] | None = "owner",
         occurred_at: dt.datetime | None = None,
         changes: dict[str, Any] | None = None,
         **extra: Any,
     ) -> Envelope:
-        """Announce a fact about a record. credit: to whom; the owner unless given."""
+        """Announce a fact about a record. credit: to whom, None: to nobody."""
         record.version += 1
         record.state["updated_at"] = self.now
         owner = record.state.get("owner_id")
@@ -81,7 +82,7 @@ class History:
             changes=changes or {},
             state=record.state,
             access={"owner_id": owner, "members": record.members} if has_owner else None,
-            credit=self.credit(credit or owner) if has_owner else None,
+            credit=self.credit(owner if credit == "owner" else credit) if has_owner else None,
             **extra,
         )
         return self._send(record.topic, type_name, record.id, event.model_dump_json().encode())
@@ -169,6 +170,92 @@ class History:
         self.tell(record, "created")
         return record
 
+    def contract(
+        self,
+        owner: uuid.UUID | None,
+        customer: uuid.UUID,
+        *,
+        value: tuple[str, str] | None = None,
+        lines: list[tuple[Record, str, str]] | None = None,
+        **fields: Any,
+    ) -> Record:
+        """A draft. lines: product, net amount and total of each, in the currency of the value."""
+        currency = value[1] if value else "USD"
+        state = {
+            "number": "K",
+            "name": "Contract",
+            "customer_id": customer,
+            "status": "draft",
+            "value": None if value is None else {"amount": value[0], "currency": value[1]},
+            "lines": [_line(product, net, currency, total) for product, net, total in lines or []],
+            "owner_id": owner,
+            **self._dates(),
+            **fields,
+        }
+        record = Record(new_id(), "crm.billing.contract", state)
+        self.tell(record, "created")
+        return record
+
+    def approve_contract(self, contract: Record, on: dt.date | None = None) -> None:
+        """on: the company's day of it."""
+        contract.state |= {"status": "active", "last_decision": "approved"}
+        self.tell(contract, "approved", approval_id=new_id(), approved_on=on or self.now.date())
+
+    def terminate(self, contract: Record) -> None:
+        contract.state |= {"status": "terminated", "end_reason": "moved away"}
+        self.tell(contract, "terminated")
+
+    def payment(self, recorder: uuid.UUID, contract: Record, amount: tuple[str, str], paid_on: dt.date) -> Record:
+        """Recorded by somebody, and waiting."""
+        state = {
+            "number": "P",
+            "contract_id": contract.id,
+            "amount": {"amount": amount[0], "currency": amount[1]},
+            "paid_on": paid_on,
+            "status": "pending",
+            "owner_id": recorder,
+            **self._dates(),
+        }
+        record = Record(new_id(), "crm.billing.payment", state)
+        self.tell(record, "created")
+        return record
+
+    def approve_payment(self, payment: Record, contract: Record) -> None:
+        """As billing tells it: credited to whose contract it is now, with what its products' lines come to."""
+        payment.state["status"] = "approved"
+        totals: dict[uuid.UUID, Decimal] = {}
+        for line in contract.state["lines"]:
+            totals[line["product_id"]] = totals.get(line["product_id"], Decimal(0)) + Decimal(line["total"]["amount"])
+        currency = payment.state["amount"]["currency"]
+        self.tell(
+            payment,
+            "approved",
+            credit=contract.state["owner_id"],
+            approval_id=new_id(),
+            paid_for={
+                "customer_id": contract.state["customer_id"],
+                "products": [
+                    {"product_id": key, "total": {"amount": str(total), "currency": currency}}
+                    for key, total in totals.items()
+                ],
+            },
+        )
+
+    def activity(self, owner: uuid.UUID | None, customer: Record, happened_at: dt.datetime) -> Record:
+        state = {
+            "number": "A",
+            "kind": "call",
+            "subject": "Asked",
+            "happened_at": happened_at,
+            "links": [{"type": "customers.customer", "id": customer.id}],
+            "customer_id": customer.id,
+            "owner_id": owner,
+            **self._dates(),
+        }
+        record = Record(new_id(), "crm.sales.activity", state)
+        self.tell(record, "created")
+        return record
+
     def to_stage(self, deal: Record, pipeline: Record, place: int) -> None:
         """place: position of the stage, from 1."""
         stages = pipeline.state["stages"]
@@ -231,7 +318,7 @@ class History:
         return order
 
 
-def _line(product: Record, net: str, currency: str) -> dict[str, Any]:
+def _line(product: Record, net: str, currency: str, total: str | None = None) -> dict[str, Any]:
     amount = {"amount": net, "currency": currency}
     return {
         "id": new_id(),
@@ -241,7 +328,7 @@ def _line(product: Record, net: str, currency: str) -> dict[str, Any]:
         "unit_price": amount,
         "net": amount,
         "tax": {"amount": "0", "currency": currency},
-        "total": amount,
+        "total": {"amount": total or net, "currency": currency},
     }
 
 

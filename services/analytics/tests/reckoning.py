@@ -37,12 +37,14 @@ def deals(events):
 
 def parts(state):
     """product → its part of the value in minor units; {None: value} for a deal without products."""
-    value = minor(state["value"])
     weights = {}
     for line in state["lines"]:
         weights[line["product_id"]] = weights.get(line["product_id"], 0) + minor(line["net"])
-    if not weights:
-        weights = dict.fromkeys(state["product_ids"], 1)
+    return divided(minor(state["value"]), weights or dict.fromkeys(state["product_ids"], 1))
+
+
+def divided(value, weights):
+    """Key → its part of a value in minor units, largest remainders first; {None: value} without weights."""
     if not weights:
         return {None: value}
     if value is None:
@@ -99,4 +101,75 @@ def outcomes(events, first, last, keys, visible, whose=lambda credit: True):
         count("total", kind, currency, minor(state["value"]))
         for key, part in keys(deal, credit, day).items():
             count(key, kind, currency, part)
+    return answer
+
+
+def signed(events):
+    """Each contract that counts: day, credit, customer, value, what it is now, and its parts by product."""
+    for subject, told in records(events, "crm.billing.contract").items():
+        now = told[-1][1]
+        state = now["state"]
+        approvals = [data for fact, data in told if fact == "approved"]
+        if state["deleted"] or state["status"] not in ("active", "terminated"):
+            continue
+        weights = {}
+        for line in state["lines"]:
+            weights[line["product_id"]] = weights.get(line["product_id"], 0) + minor(line["total"])
+        yield {
+            "id": subject,
+            "owner": now["access"]["owner_id"],
+            "members": now["access"]["members"],
+            "kind": state["status"],
+            "day": dt.date.fromisoformat(state["signed_on"] or approvals[-1]["approved_on"]),
+            "credit": approvals[-1]["credit"],
+            "customer": state["customer_id"],
+            "value": state["value"],
+            "parts": divided(minor(state["value"]), weights),
+        }
+
+
+def received(events):
+    """Each payment that counts, in the same form; everything about its contract is read from the contract's own events."""
+    contracts = records(events, "crm.billing.contract")
+    for subject, told in records(events, "crm.billing.payment").items():
+        now = told[-1][1]
+        state = now["state"]
+        if state["deleted"] or state["status"] != "approved":
+            continue
+        approved_at = next(data["occurred_at"] for fact, data in told if fact == "approved")
+        # Its contract as it stood when the payment was approved.
+        before = [data for _, data in contracts[state["contract_id"]] if data["occurred_at"] <= approved_at]
+        contract = before[-1]
+        weights = {}
+        for line in contract["state"]["lines"]:
+            weights[line["product_id"]] = weights.get(line["product_id"], 0) + minor(line["total"])
+        yield {
+            "id": subject,
+            "owner": now["access"]["owner_id"],
+            "members": now["access"]["members"],
+            "kind": "received",
+            "day": dt.date.fromisoformat(state["paid_on"]),
+            "credit": next(data["credit"] for fact, data in told if fact == "approved"),
+            "contract_owner": contract["access"]["owner_id"],
+            "customer": contract["state"]["customer_id"],
+            "value": state["amount"],
+            "parts": divided(minor(state["amount"]), weights),
+        }
+
+
+def sums(found, first, last, keys, visible, whose=lambda credit: True):
+    """key → {kind: [count, {currency: minor}]}, and the same in total under "total"."""
+    answer = {}
+
+    def count(key, kind, currency, value):
+        entry = answer.setdefault(key, {}).setdefault(kind, [0, {}])
+        entry[0] += 1
+        entry[1][currency] = entry[1].get(currency, 0) + value
+
+    for one in found:
+        if first <= one["day"] <= last and visible(one) and whose(one["credit"]):
+            currency = one["value"]["currency"]
+            count("total", one["kind"], currency, minor(one["value"]))
+            for key, part in keys(one).items():
+                count(key, one["kind"], currency, part)
     return answer

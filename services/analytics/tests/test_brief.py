@@ -14,6 +14,8 @@ from .conftest import Analytics
 from .history import data_of
 from .test_funnel import SEOUL
 
+VALUED = ("won", "contracts", "payments")
+
 
 def moments(events: Any, topic: str, fact: str, at: str = "occurred_at") -> list[tuple[dt.date, Any]]:
     """Day (of the company) and credit of each first such fact of records that are there still."""
@@ -30,6 +32,14 @@ def moments(events: Any, topic: str, fact: str, at: str = "occurred_at") -> list
 def reckoned(events: Any, first: dt.date, last: dt.date, whose: Any) -> dict[str, Any]:
     def count(days: list[tuple[dt.date, Any]]) -> dict[str, int]:
         return {"count": sum(first <= day <= last and whose(credit) for day, credit in days)}
+
+    def total(found: list[dict[str, Any]]) -> dict[str, Any]:
+        value: dict[str, int] = {}
+        mine = [one for one in found if first <= one["day"] <= last and whose(one["credit"])]
+        for one in mine:
+            money = one["value"]
+            value[money["currency"]] = value.get(money["currency"], 0) + reckoning.minor(money)
+        return {"count": len(mine), "value": value}
 
     alive = [deal for deal in reckoning.deals(events) if not deal["state"]["deleted"]]
     closed = [
@@ -51,21 +61,40 @@ def reckoned(events: Any, first: dt.date, last: dt.date, whose: Any) -> dict[str
         "new_opportunities": count([(dt.date.fromisoformat(d["state"]["opened_on"]), d["opened_by"]) for d in alive]),
         "won": {"count": sum(d["state"]["outcome"] == "won" for d in closed), "value": won},
         "lost": {"count": sum(d["state"]["outcome"] == "lost" for d in closed)},
+        "contracts": total([*reckoning.signed(events)]),
+        "payments": total([*reckoning.received(events)]),
+        "activities": count(activities(events)),
     }
+
+
+def activities(events: Any) -> list[tuple[dt.date, Any]]:
+    """Day on which each happened, as it is known now, and the credit of when it was noted."""
+    found = []
+    for told in reckoning.records(events, "crm.sales.activity").values():
+        state = told[-1][1]["state"]
+        if not state["deleted"]:
+            day = dt.datetime.fromisoformat(state["happened_at"]).astimezone(SEOUL).date()
+            found.append((day, told[0][1]["credit"]))
+    return found
 
 
 def plain(figures: dict[str, Any], which: str) -> dict[str, Any]:
     """The report's figures in the form of the reckoned ones."""
     shown = {name: dict(figure[which]) for name, figure in figures.items()}
-    won = shown["won"]
-    monies = won.pop("values", None) or [won["value"]]
-    won["value"] = {m["currency"]: minor for m in monies if (minor := Money.parse(m["amount"], m["currency"]).minor)}
+    for name in VALUED:
+        figure = shown[name]
+        monies = figure.pop("values", None) or [figure["value"]]
+        minors = {m["currency"]: Money.parse(m["amount"], m["currency"]).minor for m in monies}
+        figure["value"] = {currency: minor for currency, minor in minors.items() if minor}
     return shown
 
 
 def _without_zeros(figures: dict[str, Any]) -> dict[str, Any]:
-    value = {currency: minor for currency, minor in figures["won"]["value"].items() if minor}
-    return {**figures, "won": {**figures["won"], "value": value}}
+    shown = dict(figures)
+    for name in VALUED:
+        value = {currency: minor for currency, minor in figures[name]["value"].items() if minor}
+        shown[name] = {**figures[name], "value": value}
+    return shown
 
 
 @pytest.mark.requirement("AN-1", "AN-3", "AN-6")

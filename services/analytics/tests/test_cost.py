@@ -39,6 +39,11 @@ async def test_a_report_takes_at_most_three_statements(analytics: Analytics, ask
             for g in ("department", "user", "product", "pipeline", "month", "source")
         ),
         *(("funnel", {"group_by": g}) for g in ("pipeline", "user", "department", "source")),
+        *(
+            (report, {"group_by": g})
+            for report in ("contract-values", "payments-received")
+            for g in ("department", "user", "product", "customer", "month")
+        ),
         ("sales-brief", {}),
     ):
         asked.clear()

@@ -6,7 +6,11 @@ from crm_web import Settings, create_app
 
 def _operations() -> dict[str, dict[str, object]]:
     settings = Settings.load(
-        {}, service="analytics", database_url="postgresql://x", public_url="https://x", signing_key="5a" * 32
+        {},
+        service="analytics",
+        database_url="postgresql://crm:x@localhost:5432/analytics",
+        public_url="https://x",
+        signing_key="5a" * 32,
     )
     document = create_app(SERVICE, settings).openapi()
     return {f"{path}": operation for path, found in document["paths"].items() for operation in found.values()}
@@ -18,6 +22,8 @@ def test_every_operation_says_its_permission_which_the_catalogue_names() -> None
     assert declared == {
         "/api/analytics/v1/reports/opportunity-outcomes": "analytics.report:read",
         "/api/analytics/v1/reports/funnel": "analytics.report:read",
+        "/api/analytics/v1/reports/contract-values": "analytics.report:read",
+        "/api/analytics/v1/reports/payments-received": "analytics.report:read",
         "/api/analytics/v1/reports/sales-brief": "analytics.report:read",
         "/api/analytics/v1/events": "analytics.event:read",
     }
@@ -29,3 +35,9 @@ def test_parameters_are_named_as_the_world_knows_them() -> None:
         names = [parameter["name"] for parameter in operation["parameters"]]  # type: ignore[attr-defined,index]
         assert "first" not in names
         assert ("from" in names) == ("/reports/" in path)
+
+
+def test_reports_by_a_key_say_that_they_may_have_too_many_rows() -> None:
+    for name in ("opportunity-outcomes", "contract-values", "payments-received"):
+        operation = _operations()[f"/api/analytics/v1/reports/{name}"]
+        assert "report.too_many_rows" in str(operation["responses"]), name

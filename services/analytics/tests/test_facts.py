@@ -1,6 +1,8 @@
 """Facts don't depend on how often, in which batches, or in which order of records the events come."""
 
+import datetime as dt
 import random
+from typing import Any
 
 import pytest
 
@@ -15,7 +17,7 @@ from .tables import facts_of
 
 @pytest.mark.parametrize("seed", range(4))
 async def test_any_interleaving_and_any_batches_give_the_same_facts(analytics: Analytics, seed: int) -> None:
-    company = Company(seed).live(150)
+    company = Company(seed).live(200)
     await analytics.hear(company.history.told, batch=1000, log_too=False)
     expected = await facts_of(analytics.database)
     assert all(expected.values()), "the history fills every table"
@@ -56,6 +58,30 @@ async def test_an_earlier_closing_never_takes_the_credit_back(analytics: Analyti
     assert await facts_of(analytics.database) == expected
 
 
+@pytest.mark.requirement("AN-6")
+@pytest.mark.parametrize("batch", [1, 10])
+async def test_a_first_deal_that_was_moved_back_counts_on_its_earlier_day(analytics: Analytics, batch: int) -> None:
+    """`dealt` is told again when an earlier deal is heard of later: once more is not twice, and the last word counts."""
+    company = Company(17)
+    history, user = company.history, company.users[0]
+    customer = history.customer(user)
+    late, early = history.now, history.now - dt.timedelta(days=3)
+    for at in (late, early):
+        customer.state |= {"lifecycle": "customer", "dealt_at": at}
+        history.tell(customer, "dealt", occurred_at=at)
+
+    async def dealt() -> list[Any]:
+        async with analytics.database.read() as session:
+            rows = await session.connection.fetch("SELECT dealt_at, dealt_version, dealt_user_id FROM customer_fact")
+        return [tuple(row) for row in rows]
+
+    await analytics.hear(history.told, batch=batch, log_too=False)
+    assert await dealt() == [(early, 3, user)]
+    await _forget(analytics)
+    await analytics.hear(history.told[::-1], batch=batch, log_too=False)
+    assert await dealt() == [(early, 3, user)]
+
+
 async def test_even_events_of_one_record_in_the_wrong_order_end_in_its_newest_state(analytics: Analytics) -> None:
     company = Company(12).live(150)
     told = [*company.history.told]
@@ -92,7 +118,14 @@ async def test_facts_with_an_owner_can_not_be_read_without_a_scope() -> None:
 
     from crm_analytics.facts import tables
 
-    for table in (tables.opportunity_fact, tables.customer_fact, tables.contact_fact):
+    for table in (
+        tables.opportunity_fact,
+        tables.customer_fact,
+        tables.contact_fact,
+        tables.contract_fact,
+        tables.payment_fact,
+        tables.activity_fact,
+    ):
         with pytest.raises(UnscopedStatement):
             query(sa.select(table.c.id))
 

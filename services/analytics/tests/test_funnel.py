@@ -96,7 +96,7 @@ def got(row: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.requirement("AN-5")
 @pytest.mark.parametrize("seed", range(200, 205))
 async def test_the_funnel_is_the_one_reckoned_from_the_events(analytics: Analytics, seed: int) -> None:
-    company = Company(seed).live(220)
+    company = Company(seed).live(420)
     await analytics.organise(company.history.place, company.history.parent, company.superior)
     await analytics.hear(company.history.interleaved(seed), log_too=False)
     events = [(e, data_of(e)) for e in company.history.told]

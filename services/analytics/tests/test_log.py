@@ -84,7 +84,7 @@ async def test_filters_by_type_record_actor_and_time(analytics: Analytics) -> No
 @pytest.mark.requirement("AN-13")
 async def test_a_follower_sees_each_event_once_while_others_append_at_the_same_time(analytics: Analytics) -> None:
     """Two consumers append at once; the earlier one commits later. A follower must neither miss nor repeat an event."""
-    told = Company(3).live(80).history.told
+    told = Company(3).live(140).history.told
     token = await _auditor(analytics)
     # Of different partitions: those of one are read in turn anyway.
     first = [e for e in told if e.topic == "crm.customers.customer"]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from crm_analytics.report import folding, parameters
 from crm_authz import Rule
 from crm_kernel import Money
 
@@ -321,3 +322,38 @@ async def test_who_reaches_nothing_gets_zeros_and_no_hint(analytics: Analytics) 
     )
     assert answer["rows"] == []
     assert answer["total"] == shown({"won": 0, "lost": 0, "open": 0, "value": {}})
+
+
+async def test_more_sources_than_a_report_answers_are_refused_and_no_more_than_needed_is_read(
+    analytics: Analytics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sources are free text. Each has rows for what is won and open, in several currencies: keys are counted, not rows."""
+    monkeypatch.setattr(parameters, "MAX_ROWS", 2)
+    read: list[Any] = []
+    original = folding.fold
+
+    def noted(counted: Any, new: Any) -> Any:
+        read.extend({row["key"] for row in counted if not row["is_total"]})
+        return original(counted, new)
+
+    monkeypatch.setattr("crm_analytics.outcomes.routes.fold", noted)
+    company = Company(8)
+    history, user = company.history, company.users[2]
+    await analytics.organise(history.place, history.parent, company.superior)
+    token = analytics.token(company.users[0])
+    asked = {"first": "2016-01-01", "last": "2018-12-31", "group_by": "source"}
+    for sources, expected in ((1, 200), (2, 200), (3, 422), (4, 422), (5, 422)):
+        told = len(history.told)
+        for currency in ("USD", "EUR"):
+            deal = history.opportunity(user, company.pipeline, value=("1", currency), source=f"source {sources}")
+            history.close(deal, "won")
+            history.opportunity(user, company.pipeline, value=("1", currency), source=f"source {sources}")
+        await analytics.hear(history.told[told:], log_too=False)
+        read.clear()
+        answer = await analytics.ask("/reports/opportunity-outcomes", token, **asked)
+        assert answer.status_code == expected
+        assert len(read) == min(sources, 3), "one more than is answered, to know that there are too many"
+        if expected == 200:
+            total = answer.json()["total"]
+            assert (total["won"]["count"], total["open"]["count"]) == (2 * sources, 2 * sources)
+    assert [(e["pointer"], e["code"]) for e in answer.json()["errors"]] == [("query:group_by", "report.too_many_rows")]

@@ -38,6 +38,9 @@ class Figures(BaseModel):
     new_opportunities: Compared | None
     won: ComparedValue | None
     lost: Compared | None
+    contracts: ComparedValue | None = Field(description="Contracts signed; terminated ones were signed, too")
+    payments: ComparedValue | None = Field(description="Payments received")
+    activities: Compared | None
 
 
 class BriefReport(Report):

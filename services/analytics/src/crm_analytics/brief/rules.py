@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
-from crm_analytics.report.value import value_of
+from crm_analytics.report.tally import Tally
 
 #: Figure → the record type whose data scope (and read permission) it obeys.
 FIGURES: Final[Mapping[str, str]] = {
@@ -13,7 +13,12 @@ FIGURES: Final[Mapping[str, str]] = {
     "new_opportunities": "sales.opportunity",
     "won": "sales.opportunity",
     "lost": "sales.opportunity",
+    "contracts": "billing.contract",
+    "payments": "billing.payment",
+    "activities": "sales.activity",
 }
+#: Figures that say what they come to, too.
+VALUED: Final = frozenset({"won", "contracts", "payments"})
 
 
 def fold(
@@ -23,17 +28,14 @@ def fold(
 
     counted: `figure`, `is_current`, `currency`, `count`, `minor`.
     """
-    counts: dict[tuple[str, bool], int] = {}
-    values: dict[bool, dict[str, int]] = {True: {}, False: {}}
+    tallies = {(figure, is_current): Tally() for figure in FIGURES for is_current in (True, False)}
     for row in counted:
-        key = (row["figure"], row["is_current"])
-        counts[key] = counts.get(key, 0) + row["count"]
-        if row["figure"] == "won" and row["currency"] is not None:
-            values[row["is_current"]][row["currency"]] = int(row["minor"])
+        minor = None if row["minor"] is None else int(row["minor"])
+        tallies[row["figure"], row["is_current"]].add(row["currency"], row["count"], minor)
 
     def one(figure: str, is_current: bool) -> dict[str, Any]:
-        shown: dict[str, Any] = {"count": counts.get((figure, is_current), 0)}
-        return shown | value_of(values[is_current], company_currency) if figure == "won" else shown
+        tally = tallies[figure, is_current]
+        return tally.answer(company_currency) if figure in VALUED else {"count": tally.count}
 
     return {
         figure: {"current": one(figure, True), "before": one(figure, False)} if record_type in readable else None

@@ -7,8 +7,17 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from crm_analytics.facts.tables import contact_fact, customer_fact, opportunity_fact
+from crm_analytics.brief.rules import VALUED
+from crm_analytics.facts.tables import (
+    activity_fact,
+    contact_fact,
+    contract_fact,
+    customer_fact,
+    opportunity_fact,
+    payment_fact,
+)
 from crm_analytics.report.parameters import Whose
+from crm_analytics.report.signed import CONTRACT_DAY, IS_RECEIVED, IS_SIGNED
 from crm_analytics.report.store import asked_for, credited
 from crm_authz import Scope
 from crm_database import Query, ReadSession, query
@@ -19,6 +28,9 @@ _TABLES = {
     "customers.customer": customer_fact,
     "customers.contact": contact_fact,
     "sales.opportunity": opportunity_fact,
+    "billing.contract": contract_fact,
+    "billing.payment": payment_fact,
+    "sales.activity": activity_fact,
 }
 
 #: Compiled statements: of each shape of question and scopes there is one.
@@ -75,6 +87,9 @@ def _counting(scopes: Mapping[str, Scope], credit: frozenset[str]) -> sa.Compoun
             ("won", "closed", o.closed_on, [o.outcome == sa.literal_column("'won'")]),
             ("lost", "closed", o.closed_on, [o.outcome == sa.literal_column("'lost'")]),
         ],
+        "billing.contract": [("contracts", "approved", CONTRACT_DAY, [IS_SIGNED])],
+        "billing.payment": [("payments", "approved", payment_fact.c.paid_on, [IS_RECEIVED])],
+        "sales.activity": [("activities", "created", activity_fact.c.happened_at, [])],
     }
     return sa.union_all(
         *(
@@ -95,7 +110,7 @@ def _one(
     credit: frozenset[str],
 ) -> sa.Select[Any]:
     in_current, in_before = _within("current", at), _within("before", at)
-    has_value = figure == "won"
+    has_value = figure in VALUED
     currency: sa.ColumnElement[Any] = table.c.currency if has_value else sa.cast(sa.null(), sa.Text)
     minor: sa.ColumnElement[Any] = sa.func.sum(table.c.value_minor) if has_value else sa.cast(sa.null(), sa.Numeric)
     statement = sa.select(

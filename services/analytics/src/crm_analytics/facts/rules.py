@@ -10,8 +10,17 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from crm_analytics.facts.rows import Data, Row, contact_row, customer_row, opportunity_row, shares, stage_entry_row
-from crm_contracts import Envelope, NotAnEnvelope, customers, registry, sales
+from crm_analytics.facts.billing_rows import contract_row, contract_shares, payment_row, payment_shares
+from crm_analytics.facts.parts import Data, Row
+from crm_analytics.facts.rows import (
+    activity_row,
+    contact_row,
+    customer_row,
+    opportunity_row,
+    shares,
+    stage_entry_row,
+)
+from crm_contracts import Envelope, NotAnEnvelope, billing, customers, registry, sales
 from crm_kernel import MoneyError
 
 #: Record types with an owner, by topic: the name under which scopes and memberships know them.
@@ -19,6 +28,9 @@ OWNED: Final[Mapping[str, str]] = {
     sales.OPPORTUNITY_TOPIC.name: "sales.opportunity",
     customers.CUSTOMER_TOPIC.name: "customers.customer",
     customers.CONTACT_TOPIC.name: "customers.contact",
+    billing.CONTRACT_TOPIC.name: "billing.contract",
+    billing.PAYMENT_TOPIC.name: "billing.payment",
+    sales.ACTIVITY_TOPIC.name: "sales.activity",
 }
 
 
@@ -56,7 +68,8 @@ class Batch:
     """What a number of events say together.
 
     members: record type → record → version, and user, right and expiry, as the newest event of the batch says. shares: opportunity →
-    version, and product → part of the value in minor units (None: it has no value).
+    version, and product → part of the value in minor units (None: it has no value); contract_shares: the same of contracts.
+    payment_shares: what approvals of payments say; kept by version, so that nothing has to be replaced.
     """
 
     opportunities: Newest = field(default_factory=lambda: Newest(("opened", "closed")))
@@ -68,6 +81,11 @@ class Batch:
     stages: Newest = field(default_factory=Newest)
     members: dict[str, dict[uuid.UUID, tuple[int, list[Row]]]] = field(default_factory=dict)
     shares: dict[uuid.UUID, tuple[int, list[Row]]] = field(default_factory=dict)
+    contracts: Newest = field(default_factory=lambda: Newest(("approved",)))
+    contract_shares: dict[uuid.UUID, tuple[int, list[Row]]] = field(default_factory=dict)
+    payments: Newest = field(default_factory=lambda: Newest(("approved",)))
+    payment_shares: list[Row] = field(default_factory=list)
+    activities: Newest = field(default_factory=lambda: Newest(("created",)))
 
 
 def collect(envelopes: Iterable[Envelope]) -> Batch:
@@ -103,6 +121,23 @@ def _take_customer(batch: Batch, subject: uuid.UUID, type_name: str, data: Data)
 def _take_contact(batch: Batch, subject: uuid.UUID, type_name: str, data: Data) -> None:
     batch.contacts.add(contact_row(subject, type_name, data))
     _take_members(batch, "customers.contact", subject, data)
+
+
+def _take_contract(batch: Batch, subject: uuid.UUID, type_name: str, data: Data) -> None:
+    batch.contracts.add(contract_row(subject, type_name, data))
+    _newer(batch.contract_shares, subject, int(data["version"]), contract_shares(subject, data["state"]))
+    _take_members(batch, "billing.contract", subject, data)
+
+
+def _take_payment(batch: Batch, subject: uuid.UUID, type_name: str, data: Data) -> None:
+    batch.payments.add(payment_row(subject, type_name, data))
+    batch.payment_shares.extend(payment_shares(subject, type_name, data))
+    _take_members(batch, "billing.payment", subject, data)
+
+
+def _take_activity(batch: Batch, subject: uuid.UUID, type_name: str, data: Data) -> None:
+    batch.activities.add(activity_row(subject, type_name, data))
+    _take_members(batch, "sales.activity", subject, data)
 
 
 def _take_product(batch: Batch, subject: uuid.UUID, _: str, data: Data) -> None:
@@ -150,6 +185,9 @@ _TAKES: Final[Mapping[str, Callable[[Batch, uuid.UUID, str, Data], None]]] = {
     sales.PIPELINE_TOPIC.name: _take_pipeline,
     customers.CUSTOMER_TOPIC.name: _take_customer,
     customers.CONTACT_TOPIC.name: _take_contact,
+    billing.CONTRACT_TOPIC.name: _take_contract,
+    billing.PAYMENT_TOPIC.name: _take_payment,
+    sales.ACTIVITY_TOPIC.name: _take_activity,
 }
 
 #: Topics whose events become facts.

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from crm_analytics.facts import tables
-from crm_analytics.facts.rows import Row
+from crm_analytics.facts.parts import Row
 from crm_analytics.facts.rules import Batch, Newest, is_of_moment
 from crm_database import WriteSession
 
@@ -26,6 +26,11 @@ FACT_TABLES = (
     tables.stage_entry,
     tables.customer_fact,
     tables.contact_fact,
+    tables.contract_fact,
+    tables.contract_product,
+    tables.payment_fact,
+    tables.payment_product,
+    tables.activity_fact,
     tables.product,
     tables.pipeline,
     tables.pipeline_stage,
@@ -36,7 +41,7 @@ async def write(session: WriteSession, batch: Batch) -> None:
     """Take a batch into the facts. Statements only for what the batch has."""
     if batch.opportunities.rows:
         fresh = await _upsert(session, tables.opportunity_fact, batch.opportunities)
-        await _replace_shares(session, batch, fresh)
+        await _replace_shares(session, tables.opportunity_product, batch.shares, fresh)
         await _replace_members(session, batch, "sales.opportunity", fresh)
     if batch.entries:
         await session.connection.execute(_append(tables.stage_entry), batch.entries)  # One statement for all rows.
@@ -46,6 +51,19 @@ async def write(session: WriteSession, batch: Batch) -> None:
     if batch.contacts.rows:
         fresh = await _upsert(session, tables.contact_fact, batch.contacts)
         await _replace_members(session, batch, "customers.contact", fresh)
+    if batch.contracts.rows:
+        fresh = await _upsert(session, tables.contract_fact, batch.contracts)
+        await _replace_shares(session, tables.contract_product, batch.contract_shares, fresh)
+        await _replace_members(session, batch, "billing.contract", fresh)
+    if batch.payments.rows:
+        fresh = await _upsert(session, tables.payment_fact, batch.payments)
+        if batch.payment_shares:
+            # One statement for all rows.
+            await session.connection.execute(_append(tables.payment_product), batch.payment_shares)
+        await _replace_members(session, batch, "billing.payment", fresh)
+    if batch.activities.rows:
+        fresh = await _upsert(session, tables.activity_fact, batch.activities)
+        await _replace_members(session, batch, "sales.activity", fresh)
     for table, newest in (
         (tables.product, batch.products),
         (tables.pipeline, batch.pipelines),
@@ -64,23 +82,27 @@ async def _upsert(session: WriteSession, table: sa.Table, newest: Newest) -> set
 
 _SHARES = """
 WITH given AS (
-  SELECT * FROM jsonb_to_recordset($2::jsonb) AS g(opportunity_id uuid, product_id uuid, value_minor bigint)
+  SELECT * FROM jsonb_to_recordset($2::jsonb) AS g({owner} uuid, product_id uuid, value_minor bigint)
 ), gone AS (
-  DELETE FROM opportunity_product p WHERE p.opportunity_id = ANY($1::uuid[])
-    AND NOT EXISTS (SELECT FROM given g WHERE g.opportunity_id = p.opportunity_id AND g.product_id = p.product_id)
+  DELETE FROM {table} p WHERE p.{owner} = ANY($1::uuid[])
+    AND NOT EXISTS (SELECT FROM given g WHERE g.{owner} = p.{owner} AND g.product_id = p.product_id)
 )
-INSERT INTO opportunity_product AS p (opportunity_id, product_id, value_minor) SELECT * FROM given
-ON CONFLICT (opportunity_id, product_id) DO UPDATE SET value_minor = excluded.value_minor
+INSERT INTO {table} AS p ({owner}, product_id, value_minor) SELECT * FROM given
+ON CONFLICT ({owner}, product_id) DO UPDATE SET value_minor = excluded.value_minor
 WHERE p.value_minor IS DISTINCT FROM excluded.value_minor
 """
 
 
-async def _replace_shares(session: WriteSession, batch: Batch, fresh: set[uuid.UUID]) -> None:
+async def _replace_shares(
+    session: WriteSession, table: sa.Table, shares: dict[uuid.UUID, tuple[int, list[Row]]], fresh: set[uuid.UUID]
+) -> None:
     if not fresh:
         return
-    rows = _of(fresh, batch.shares)
-    # Products that went and those that came, in one statement.
-    await session.connection.execute(_SHARES, list(fresh), rows)
+    rows = _of(fresh, shares)
+    # A table of shares begins with the column of whose they are.
+    statement = _SHARES.format(table=table.name, owner=next(iter(table.c)).name)
+    # Raw SQL: products that went and those that came, in one statement.
+    await session.connection.execute(statement, list(fresh), rows)
 
 
 _MEMBERS = """

@@ -5,7 +5,7 @@ credited for the opening, the closing, the creation (AN-6). A moment has a versi
 so that events may come in any order and any number of times. No foreign keys: a reference may come before what it names.
 
 Rows with an owner are SCOPED: a report reads them through the caller's scope. Those without (stage entries, products of an
-opportunity) are read only joined to a scoped one.
+opportunity, contract or payment) are read only joined to a scoped one.
 """
 
 from typing import Any
@@ -94,6 +94,8 @@ customer_fact = sa.Table(
     sa.Column("deleted", sa.Boolean, nullable=False),
     *_moment("created"),
     *_moment("dealt"),
+    # For labels; None of a customer that nothing was heard of since names are kept, until a rebuild.
+    sa.Column("name", sa.Text),
     sa.Index("ix_customer_fact_created_at", "created_at"),
     sa.Index("ix_customer_fact_dealt_at", "dealt_at"),
     sa.Index("ix_customer_fact_owner_id", "owner_id"),
@@ -111,6 +113,84 @@ contact_fact = sa.Table(
     *_moment("created"),
     sa.Index("ix_contact_fact_created_at", "created_at"),
     sa.Index("ix_contact_fact_owner_id", "owner_id"),
+    info=dict(SCOPED),
+)
+
+#: signed_on: the company's day, as the record says; approved_day: the day of its approval. It counts by the first, else by the second,
+#: while `status` says that it is signed.
+contract_fact = sa.Table(
+    "contract_fact",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("owner_id", sa.Uuid),
+    sa.Column("customer_id", sa.Uuid, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("signed_on", sa.Date),
+    sa.Column("value_minor", sa.BigInteger),
+    sa.Column("currency", sa.Text),
+    sa.Column("deleted", sa.Boolean, nullable=False),
+    *_moment("approved"),
+    sa.Column("approved_day", sa.Date),
+    sa.Index("ix_contract_fact_day", sa.text("coalesce(signed_on, approved_day)")),
+    sa.Index("ix_contract_fact_owner_id", "owner_id"),
+    info=dict(SCOPED),
+)
+
+#: The products of a contract with their part of its value; the parts add up to the value exactly.
+contract_product = sa.Table(
+    "contract_product",
+    metadata,
+    sa.Column("contract_id", sa.Uuid, primary_key=True),
+    sa.Column("product_id", sa.Uuid, primary_key=True),
+    sa.Column("value_minor", sa.BigInteger),
+)
+
+#: paid_on: the company's day, as the record says. approved_customer_id: of the contract that it is for.
+payment_fact = sa.Table(
+    "payment_fact",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("owner_id", sa.Uuid),
+    sa.Column("contract_id", sa.Uuid, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("paid_on", sa.Date, nullable=False),
+    sa.Column("value_minor", sa.BigInteger),
+    sa.Column("currency", sa.Text),
+    sa.Column("deleted", sa.Boolean, nullable=False),
+    *_moment("approved"),
+    sa.Column("approved_customer_id", sa.Uuid),
+    sa.Index("ix_payment_fact_paid_on", "paid_on"),
+    sa.Index("ix_payment_fact_owner_id", "owner_id"),
+    info=dict(SCOPED),
+)
+
+#: The parts of a payment by the products of its contract, as the approval of that version tells them: those of
+#: `payment_fact.approved_version` count.
+payment_product = sa.Table(
+    "payment_product",
+    metadata,
+    sa.Column("payment_id", sa.Uuid, primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("product_id", sa.Uuid, primary_key=True),
+    sa.Column("value_minor", sa.BigInteger),
+)
+
+#: created_*: when it was noted, and whose it was then; it counts when it happened.
+activity_fact = sa.Table(
+    "activity_fact",
+    metadata,
+    sa.Column("id", sa.Uuid, primary_key=True),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("owner_id", sa.Uuid),
+    sa.Column("customer_id", sa.Uuid),
+    sa.Column("kind", sa.Text, nullable=False),
+    instant("happened_at", nullable=False),
+    sa.Column("deleted", sa.Boolean, nullable=False),
+    *_moment("created"),
+    sa.Index("ix_activity_fact_happened_at", "happened_at"),
+    sa.Index("ix_activity_fact_owner_id", "owner_id"),
     info=dict(SCOPED),
 )
 

@@ -11,7 +11,7 @@ from crm_analytics.log import store
 from crm_analytics.log.models import EventPage
 from crm_analytics.log.store import Wanted
 from crm_kernel import FieldError, Forbidden, Invalid
-from crm_web import CursorInvalid, ReadUnit, Router
+from crm_web import ReadUnit, Router
 
 router = Router("analytics", tag="events", module="analytics", scoped=True)
 
@@ -35,7 +35,7 @@ class TimesRefused(Invalid):
     permission="analytics.event:read",
     summary="The log of all events, in a stable order",
     response=EventPage,
-    errors=[CursorInvalid, LogNeedsEverything, TimesRefused],
+    errors=[LogNeedsEverything, TimesRefused],
 )
 async def list_events(
     unit: ReadUnit,

@@ -7,23 +7,15 @@ from fastapi import Query
 
 from crm_analytics.outcomes import store
 from crm_analytics.outcomes.models import EXAMPLE, OutcomeReport
-from crm_analytics.outcomes.rules import PERIODS, GroupBy, fold, report
+from crm_analytics.outcomes.rules import Figures, GroupBy
 from crm_analytics.progress import store as progress
 from crm_analytics.report.company import CompanyUnknown, currency_of
+from crm_analytics.report.folding import TooManyRows, fold, report
 from crm_analytics.report.labels import label_of
-from crm_analytics.report.parameters import (
-    MAX_LEVEL,
-    Day,
-    ParameterNotApplicable,
-    PeriodRefused,
-    Whose,
-    period,
-    require_few,
-    require_level_applies,
-)
+from crm_analytics.report.parameters import MAX_LEVEL, Day, ParameterNotApplicable, PeriodRefused, Whose, period
+from crm_analytics.report.question import Question
 from crm_analytics.report.router import PERMISSION, report_router
 from crm_analytics.report.store import names
-from crm_kernel import PeriodKind
 from crm_web import ReadUnit
 
 router = report_router()
@@ -35,7 +27,7 @@ router = report_router()
     summary="Won, lost and open opportunities",
     response=OutcomeReport,
     example=EXAMPLE,
-    errors=[PeriodRefused, ParameterNotApplicable, CompanyUnknown],
+    errors=[PeriodRefused, ParameterNotApplicable, TooManyRows, CompanyUnknown],
 )
 async def opportunity_outcomes(
     unit: ReadUnit,
@@ -55,15 +47,11 @@ async def opportunity_outcomes(
     Credited to whom they belonged to when they were closed (opened), in the department of then: transfers and moves since change
     nothing. By product, an opportunity counts once for each of its products, and its value is divided among them.
     """
-    asked = period(first, last)
-    if group_by in PERIODS:
-        require_few(PeriodKind(group_by), asked)
-    require_level_applies(level, group_by)
+    question = Question(period(first, last), group_by, Whose(user, department), level, pipeline=pipeline).checked()
     unit.require("sales.opportunity:read")
-    question = store.Question(asked, group_by, Whose(user, department), pipeline, level)
     as_of = await progress.newest(unit.session, "facts")
     counted = await store.count(unit.session, unit.scope("sales.opportunity", "read"), question)
-    groups, total = fold(counted)
+    groups, total = fold(counted, Figures)
     known = await names(unit.session, group_by, [key for key in groups if isinstance(key, uuid.UUID)])
     return {
         "as_of": as_of,

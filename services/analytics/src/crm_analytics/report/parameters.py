@@ -13,6 +13,9 @@ from crm_kernel import DayOutOfRange, EndsBeforeStart, FieldError, Invalid, Peri
 #: A report covers at most so many days (50 years), and makes at most so many rows of periods.
 MAX_DAYS: Final = 18_263
 MAX_PERIODS: Final = 1_500
+#: A report that counts by a key answers at most so many rows. Nothing else bounds customers, users, products, departments and sources
+#: (which are free text).
+MAX_ROWS: Final = 5_000
 #: Departments deeper than this below the root can't be asked for by level.
 MAX_LEVEL: Final = 50
 

@@ -2,14 +2,19 @@
 
 import uuid
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from crm_analytics.facts.tables import pipeline, pipeline_stage, product
+from crm_analytics.facts.tables import customer_fact, pipeline, pipeline_stage, product
 from crm_analytics.report.parameters import Whose
-from crm_database import ReadSession, query
+from crm_authz import Scope
+from crm_database import Query, ReadSession, query
+
+#: The days of the period that a report is about.
+FIRST: Final = sa.bindparam("first", type_=sa.Date)
+LAST: Final = sa.bindparam("last", type_=sa.Date)
 
 _KEYS = sa.bindparam("keys", type_=ARRAY(sa.Uuid))
 _NAMES = {
@@ -34,6 +39,25 @@ async def names(session: ReadSession, kind: str, keys: Collection[uuid.UUID]) ->
     if not keys or kind not in _NAMES:
         return {}
     return {row["id"]: row["name"] for row in await session.fetch(_NAMES[kind], keys=list(keys))}
+
+
+#: Compiled statements, by the shape of the scope.
+_customer_names: dict[Any, Query] = {}
+
+
+async def customer_names(session: ReadSession, scope: Scope, keys: Collection[uuid.UUID]) -> dict[uuid.UUID, str]:
+    """Names of those customers that the scope reaches and that are not deleted."""
+    if not keys:
+        return {}
+    c = customer_fact.c
+    statement = _customer_names.get(scope.shape)
+    if statement is None:
+        found = sa.select(c.id, c.name).where(
+            c.id == sa.any_(_KEYS), c.name.is_not(None), c.deleted.is_(False), scope.open_predicate(customer_fact)
+        )
+        statement = _customer_names[scope.shape] = query(found)
+    rows = await session.fetch(statement, keys=list(keys), **scope.parameters(customer_fact))
+    return {row["id"]: row["name"] for row in rows}
 
 
 async def stages(session: ReadSession, pipelines: Collection[uuid.UUID]) -> dict[uuid.UUID, Any]:

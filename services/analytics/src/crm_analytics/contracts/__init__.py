@@ -1,0 +1,1 @@
+"""Contract values: what was signed, by the day of signing."""

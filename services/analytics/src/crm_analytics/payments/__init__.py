@@ -1,0 +1,1 @@
+"""Payments received: what came in and was approved, by the day it came in."""
