@@ -20,6 +20,7 @@ from crm_identity.app import SERVICE
 from crm_identity.bootstrap import bootstrap
 from crm_identity.settings import IdentitySettings
 from crm_kernel import FixedClock, SystemClock
+from crm_testing.documented import Documented
 from crm_testing.servers import MakeDatabase, SharedPostgres
 from crm_web import create_app
 from crm_web.documents import write
@@ -29,6 +30,7 @@ ADMIN = "admin@example.com"
 PASSWORD = "an ordinary pass phrase"
 KEY_SECRET = "k" * 32
 API = "/api/identity/v1"
+DOCUMENTED = Documented(SERVICE)
 
 
 def settings_for(dsn: str, **given: Any) -> IdentitySettings:
@@ -76,9 +78,11 @@ class Caller:
     async def call(self, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
         target = path if path.startswith(("/api", "/oauth")) else API + path
         given = {name.replace("_", "-"): value for name, value in headers.items()}
-        return await self.client.request(
+        answer = await self.client.request(
             method, target, headers={**self.auth, **given}, **({} if body is None else {"json": body})
         )
+        DOCUMENTED.check(answer)
+        return answer
 
     async def get(self, path: str, **headers: str) -> httpx.Response:
         return await self.call("GET", path, **headers)

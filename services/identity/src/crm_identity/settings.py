@@ -10,21 +10,24 @@ from crm_web import Settings
 
 
 class IdentitySettings(Settings):
-    """service: always `identity`.
+    """Beside those of every service: keys, documents, and how long a log-in lasts."""
 
-    key_secret (CRM_KEY_SECRET, or CRM_KEY_SECRET_FILE): ≥ 32 characters; the private signing keys in the database are encrypted
-    with it, so that a copy of the database signs no tokens. Left out, it is derived from the services' common signing_key.
-
-    documents_dir (CRM_DOCUMENTS_DIR):
-    folder with `openapi.json`, `asyncapi.json` and `permissions.json` of all services. session_idle_days, session_absolute_days:
-    a log-in ends so many days after its last use, and at the latest.
-    """
-
-    service: str = "identity"
-    key_secret: Annotated[SecretStr, Field(min_length=32)] | None = None
-    documents_dir: Path | None = None
-    session_idle_days: Annotated[float, Field(gt=0)] = 7
-    session_absolute_days: Annotated[float, Field(gt=0)] = 30
+    service: Annotated[str, Field(description="Always `identity`.")] = "identity"
+    key_secret: Annotated[
+        Annotated[SecretStr, Field(min_length=32)] | None,
+        Field(
+            description="At least 32 characters: encrypts the private signing keys in the database, so that a copy of it signs no tokens. "
+            "Derived from `CRM_SIGNING_KEY` when left out."
+        ),
+    ] = None
+    documents_dir: Annotated[
+        Path | None,
+        Field(description="Folder with `openapi.json`, `asyncapi.json` and `permissions.json` of all services."),
+    ] = None
+    session_idle_days: Annotated[float, Field(gt=0, description="A log-in ends so many days after its last use.")] = 7
+    session_absolute_days: Annotated[
+        float, Field(gt=0, description="A log-in ends after so many days at the latest.")
+    ] = 30
 
     @property
     def private_key_secret(self) -> str:

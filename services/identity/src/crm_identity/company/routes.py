@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from crm_identity.company import actions, store
 from crm_identity.company.rules import NotSetUp, UnacceptableCompany
 from crm_identity.models import Name, Request, left_out
+from crm_kernel import Stale
 from crm_web import Json, ReadUnit, Router, WriteUnit
 
 router = Router("identity", tag="Company")
@@ -43,7 +44,7 @@ async def get_company(unit: ReadUnit) -> Json:
     "/company",
     permission="identity.company:update",
     response=Company,
-    errors=[NotSetUp, UnacceptableCompany],
+    errors=[NotSetUp, UnacceptableCompany, Stale],
     example=_EXAMPLE,
 )
 async def change_company(body: PatchCompany, unit: WriteUnit) -> Json:

@@ -28,6 +28,7 @@ from crm_identity.models import (
     refused,
     rows_answer,
 )
+from crm_kernel import Stale
 from crm_web import Json, Limits, ReadUnit, Router, WriteUnit
 
 router = Router("identity", tag="Departments")
@@ -153,7 +154,7 @@ async def create_department(body: CreateDepartment, unit: WriteUnit) -> Json:
     "/departments/{id}",
     permission="identity.department:update",
     response=Department,
-    errors=[DepartmentNotFound, DepartmentCycle, RootStays, UnknownDepartment, UnknownManager],
+    errors=[DepartmentNotFound, Stale, DepartmentCycle, RootStays, UnknownDepartment, UnknownManager],
     example=_EXAMPLE,
 )
 async def change_department(id: uuid.UUID, body: PatchDepartment, unit: WriteUnit) -> Json:
@@ -166,7 +167,7 @@ async def change_department(id: uuid.UUID, body: PatchDepartment, unit: WriteUni
     "/departments/{id}",
     permission="identity.department:delete",
     status=204,
-    errors=[DepartmentNotFound, DepartmentNotEmpty, RootStays],
+    errors=[DepartmentNotFound, Stale, DepartmentNotEmpty, RootStays],
 )
 async def delete_department(id: uuid.UUID, unit: WriteUnit) -> None:
     """Remove an empty department."""

@@ -9,6 +9,7 @@ from crm_identity.department_set import actions, store
 from crm_identity.department_set.rules import DepartmentSetNotFound, DepartmentSetUsed, UnknownMember
 from crm_identity.models import Name, Request, left_out
 from crm_identity.organisation import store as organisation
+from crm_kernel import Stale
 from crm_web import Json, ReadUnit, Router, WriteUnit
 
 router = Router("identity", tag="Department sets")
@@ -92,7 +93,7 @@ async def create_department_set(body: CreateDepartmentSet, unit: WriteUnit) -> J
     "/department-sets/{id}",
     permission="identity.department_set:update",
     response=DepartmentSet,
-    errors=[DepartmentSetNotFound, UnknownMember],
+    errors=[DepartmentSetNotFound, Stale, UnknownMember],
     example=_EXAMPLE,
 )
 async def change_department_set(id: uuid.UUID, body: PatchDepartmentSet, unit: WriteUnit) -> Json:

@@ -15,6 +15,7 @@ from crm_identity.session.rules import TooManyAttempts
 from crm_identity.user import models, store
 from crm_identity.user.models import EXAMPLE, Locale, Password, TimeZone
 from crm_identity.user.rules import UserNotFound
+from crm_kernel import Stale
 from crm_web import Json, Limits, ReadUnit, Router, SessionlessUnit, WriteUnit
 
 router = Router("identity", tag="Me")
@@ -118,7 +119,7 @@ async def get_me(unit: ReadUnit) -> Json:
     return Json(_me(unit, row), etag=row["version"])
 
 
-@router.patch("/me", access="authenticated", response=Me, example=_ME)
+@router.patch("/me", access="authenticated", response=Me, errors=[Stale], example=_ME)
 async def change_me(body: PatchMe, unit: WriteUnit) -> Json:
     """Change the caller's own language and time zone."""
     await actions.change_settings(unit.session, unit.caller.user_id, body.given(), admits=unit.require_match)

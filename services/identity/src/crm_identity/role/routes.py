@@ -22,7 +22,7 @@ from crm_identity.role.rules import (
     UnacceptableRole,
 )
 from crm_identity.user.actions import authority_of
-from crm_kernel import FieldError
+from crm_kernel import FieldError, Stale
 from crm_web import Json, ReadUnit, Router, WriteUnit
 
 router = Router("identity", tag="Roles")
@@ -141,7 +141,7 @@ async def create_role(body: CreateRole, unit: WriteUnit) -> Json:
     "/roles/{id}",
     permission="identity.role:update",
     response=Role,
-    errors=[RoleNotFound, RoleImmutable, UnacceptableRole, RoleNameTaken, RightsNotYours],
+    errors=[RoleNotFound, Stale, RoleImmutable, UnacceptableRole, RoleNameTaken, RightsNotYours],
     example=_EXAMPLE,
 )
 async def change_role(id: uuid.UUID, body: PatchRole, unit: WriteUnit) -> Json:

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import Query
 
+from crm_identity.credential.rules import UnacceptablePassword
 from crm_identity.department.rules import UnknownDepartment
 from crm_identity.desk import desk_of
 from crm_identity.models import RowAnswer, RowsAnswer, read_rows, refused, rows_answer
@@ -27,6 +28,7 @@ from crm_identity.user.rules import (
     UserNotFound,
     UserStatus,
 )
+from crm_kernel import Stale
 from crm_web import Json, Limits, ReadUnit, Router, WriteUnit
 
 router = Router("identity", tag="Users")
@@ -43,8 +45,8 @@ _RULES = [
     RoleNotYours,
     OutOfReach,
 ]
-_CHANGE = [UserNotFound, LastSuperAdmin, *_RULES]
-_STATUS = [UserNotFound, StatusForbids, OnlySuperAdmin, LastSuperAdmin, OutOfReach]
+_CHANGE = [UserNotFound, Stale, LastSuperAdmin, *_RULES]
+_STATUS = [UserNotFound, Stale, StatusForbids, OnlySuperAdmin, LastSuperAdmin, OutOfReach]
 
 
 def reach_of(unit: WriteUnit) -> reach.Reach:
@@ -155,7 +157,7 @@ async def batch_users(body: models.BatchUsers, unit: WriteUnit) -> RowsAnswer:
     permission="identity.user:activate",
     scoped=True,
     response=models.User,
-    errors=[NotActivated, *_STATUS],
+    errors=[NotActivated, UnacceptablePassword, *_STATUS],
     example=EXAMPLE,
 )
 async def activate_user(id: uuid.UUID, body: models.ActivateUser, unit: WriteUnit) -> Json:
