@@ -12,6 +12,7 @@ import httpx
 from crm_stack.bench.bed import Bed, bed
 from crm_stack.bench.load import Call, Plan, WrongAnswer, request, to_json
 from crm_stack.bench.result import Result, percentile
+from crm_stack.layout import services_of, workspace
 
 WRITES_PER_SECOND = 100.0
 GOAL = "p50 ≤ 50 ms, p99 ≤ 250 ms under 100 writes/s"
@@ -25,7 +26,7 @@ SAMPLES_PER_REPEAT = 20
 def run(size: int, seconds: float, repeats: int) -> Iterator[Result]:
     """One result, of SAMPLES_PER_REPEAT events for each repeat. The writes go on for as long as the samples are taken."""
     del size, seconds
-    with bed(("identity", "customers", "sales", "analytics")) as made:
+    with bed(services_of(workspace())) as made:
         token = made.administrator_token()
         call = Call(request("POST", OPPORTUNITIES, token, {"name": "Written meanwhile"}), 201)
         # Ends with the samples, or by its own bound.

@@ -44,7 +44,7 @@ def _width(
     ran, times, expected = asyncio.run(_prepared(made, key, fresh(), company, width))
     made.serve_reference(statements={f"page{n}": for_reference(*one) for n, one in enumerate(ran)})
     shown = "all" if width == customers.ALL else str(width)
-    bodies, paths = _checked_pages(made, fresh(), expected, len(ran))
+    bodies, paths = checked_pages(made, fresh(), expected, len(ran))
     for name, first, last in ((f"list-{shown}-first", 0, 1), (f"list-{shown}-next", 1, len(ran))):
         if first >= last:
             continue
@@ -95,7 +95,7 @@ async def _prepared(
     return ran, times, expected
 
 
-def _checked_pages(made: Bed, token: str, expected: list[Any], pages: int) -> tuple[list[str], list[str]]:
+def checked_pages(made: Bed, token: str, expected: list[Any], pages: int) -> tuple[list[str], list[str]]:
     """Walk the pages once and compare ids and owners; answers how each body starts (all but its cursor) and the paths.
 
     Raises WrongAnswer.

@@ -12,12 +12,17 @@ from typing import Any
 from crm_stack.layout import workspace
 
 
+class Unfit(ValueError):
+    """What was asked for can't be measured; says why."""
+
+
 @dataclass(frozen=True)
 class Result:
     """One line of the table.
 
-    subject, reference: medians in `unit`. ratios: one per turn. p50, p95, p99: of the subject's answers, in milliseconds. n: answers of
-    the subject that were checked. goal: in words; met: None when no goal is set. notes: further figures of the run.
+    subject, reference: medians in `unit`. ratios: one per turn. p50, p95, p99: of the subject's answers, in milliseconds; None where
+    only a whole was timed. n: answers of the subject that were checked. goal: in words; met: None when no goal is set. notes: further
+    figures of the run.
     """
 
     name: str
@@ -50,7 +55,7 @@ class Result:
                 "reference": None if self.reference is None else round(self.reference, 2),
                 "ratio": None if self.ratio is None else round(self.ratio, 3),
                 "spread": [round(min(self.ratios), 3), round(max(self.ratios), 3)] if self.ratios else None,
-                **{f"p{p}": round(self.percentile(p / 100), 2) for p in (50, 95, 99)},
+                **{f"p{p}": round(self.percentile(p / 100), 2) if self.milliseconds else None for p in (50, 95, 99)},
                 "n": len(self.milliseconds),
                 "size": self.size,
                 "goal": self.goal,

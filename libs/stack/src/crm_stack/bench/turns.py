@@ -5,8 +5,32 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from crm_stack.bench.load import Outcome
+
+class Ran(Protocol):
+    """What came of one run."""
+
+    milliseconds: list[float]
+
+    @property
+    def rate(self) -> float:
+        """How many a second."""
+        ...
+
+
+@dataclass
+class Counted:
+    """So many things done in so many seconds, without a time of each."""
+
+    count: int
+    seconds: float
+    milliseconds: list[float] = field(default_factory=list)
+
+    @property
+    def rate(self) -> float:
+        """How many a second."""
+        return self.count / self.seconds
 
 
 @dataclass
@@ -36,8 +60,8 @@ class Turns:
 
 def in_turns(
     repeats: int,
-    subject: Callable[[], Outcome],
-    reference: Callable[[], Outcome],
+    subject: Callable[[], Ran],
+    reference: Callable[[], Ran],
     after: Callable[[], None] = lambda: None,
 ) -> Turns:
     """Run both `repeats` times, after one turn that warms up. after: called after each run, before the next."""

@@ -54,9 +54,9 @@ def run(size: int, seconds: float, repeats: int) -> Iterator[Result]:
             lambda: load(PATH, keep=True),
             lambda: load(f"{PREFIX}/customers", keep=False),
             # What waits for the relay after one run would be the next one's burden.
-            after=lambda: asyncio.run(_drained(dsn)),
+            after=lambda: asyncio.run(drained(dsn)),
         )
-        asyncio.run(_check(dsn, acknowledged, owner))
+        asyncio.run(check_acknowledged(dsn, acknowledged, owner))
         met = statistics.median(turns.ratios) >= 0.4
         yield Result(
             "write",
@@ -91,7 +91,7 @@ def _template(made: Bed, dsn: str, token: str, owner: uuid.UUID) -> dict[str, An
     return {"owner": str(owner), **dict(asyncio.run(event()))}
 
 
-async def _drained(dsn: str) -> None:
+async def drained(dsn: str) -> None:
     """Wait until the relay has nothing to do. Raises WrongAnswer when it doesn't get there."""
     connection = await asyncpg.connect(dsn)
     try:
@@ -104,7 +104,7 @@ async def _drained(dsn: str) -> None:
         await connection.close()
 
 
-async def _check(dsn: str, acknowledged: list[str], owner: uuid.UUID) -> None:
+async def check_acknowledged(dsn: str, acknowledged: list[str], owner: uuid.UUID) -> None:
     """Everything acknowledged is there, once, with its owner and exactly one event. Raises WrongAnswer."""
     connection = await asyncpg.connect(dsn)
     try:

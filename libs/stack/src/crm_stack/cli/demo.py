@@ -46,10 +46,11 @@ def _load(folder: Path, password: str | None) -> None:
     import time
 
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from crm_stack.demo.api import Api, LoadRefused
     from crm_stack.demo.load_sales_opportunities import load
+    from crm_stack.demo.operator import operator_token
+    from crm_stack.demo.progress import shown
     from crm_stack.demo.sales_opportunities import UnreadableData, read
     from crm_stack.options import StackOptions
     from crm_stack.status_file import running
@@ -63,21 +64,11 @@ def _load(folder: Path, password: str | None) -> None:
     except UnreadableData as unreadable:
         raise Failure(str(unreadable), "DIR is the folder with accounts.csv and its neighbours.") from unreadable
     chosen = password or secrets.token_urlsafe(12)
-    api = Api(stack.address, _operator_token(options.layout.secrets / "identity.database-url"))
+    api = Api(stack.address, operator_token(options.layout))
     console = Console(highlight=False)
     started = time.monotonic()
-    bar = Progress(
-        TextColumn("{task.description:<14}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
-    )
-    tasks: dict[str, int] = {}
-
-    def progress(what: str, done: int, total: int) -> None:
-        if what not in tasks:
-            tasks[what] = bar.add_task(what, total=total)
-        bar.update(tasks[what], completed=done)  # type: ignore[arg-type]  # rich's TaskID is an int
-
     try:
-        with bar:
+        with shown(console) as progress:
             loaded = load(api, history, password=chosen, progress=progress)
     except LoadRefused as refused:
         raise Failure(str(refused), "Load it again: what is there already stays as it is.") from refused
@@ -89,10 +80,3 @@ def _load(folder: Path, password: str | None) -> None:
         console.print(f"Log in at {stack.address} as executive@demo.example or first.last@demo.example.")
         if password is None:
             console.print(f"  password of all of them (shown once)  {chosen}")
-
-
-def _operator_token(database_url: Path) -> str:
-    """A session of the first administrator, opened beside the API: who may read the secret may do that."""
-    from crm_identity.session.operating import open_session
-
-    return open_session(database_url.read_text().strip())

@@ -1,22 +1,37 @@
-"""`crm events`: the bus as operators see it."""
+"""`crm events`: the bus as operators see it: of the stack on this machine, or of a deployment elsewhere, by addresses."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from collections.abc import Coroutine, Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from crm_stack.cli.failure import FAILED, NOT_RUNNING, USAGE, Failure
 
-if TYPE_CHECKING:
-    from crm_stack.options import StackOptions
-    from crm_stack.status_file import StackStatus
-
 T = TypeVar("T")
 _Json = Annotated[bool, typer.Option("--json", help="For scripts.")]
+_Databases = Annotated[
+    Path | None,
+    typer.Option(
+        "--databases",
+        metavar="FOLDER",
+        envvar="CRM_DATABASES",
+        help="Of a deployment elsewhere: files NAME-database-url, if PostgreSQL is reached from here.",
+    ),
+]
+_Kafka = Annotated[
+    str | None,
+    typer.Option(
+        "--kafka",
+        metavar="HOST:PORT",
+        envvar="CRM_KAFKA",
+        help="Of a deployment elsewhere: the bus, if it is reached from here.",
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -33,73 +48,102 @@ def register(app: typer.Typer) -> None:
         topics: Annotated[list[str] | None, typer.Argument(help="Topics; all facts when none is named.")] = None,
         from_start: Annotated[bool, typer.Option("--from-start", help="Begin with what the broker still has.")] = False,
         limit: Annotated[int | None, typer.Option(min=1, help="End after so many.")] = None,
+        kafka: _Kafka = None,
         as_json: _Json = False,
     ) -> None:
         """Show events as they pass; Ctrl-C ends it.
 
         Example: ./crm events tail crm.sales.opportunity --json
         """
-        _, status = _running()
-        _run(_tail(status.kafka, topics or [], from_start, limit, as_json))
+        _run(_tail(_bus(kafka), topics or [], from_start, limit, as_json))
 
     @events.command()
-    def lag(as_json: _Json = False) -> None:
-        """Show how far each group is on each partition, read from the databases."""
-        options, _ = _running()
-        _run(_lag(options, as_json))
+    def lag(databases: _Databases = None, as_json: _Json = False) -> None:
+        """Show how far each group is on each partition, read from the databases.
+
+        Example: ./crm events lag --databases deploy/docker/secrets
+        """
+        _run(_lag(_urls(databases), as_json))
 
     @events.command()
-    def reconcile(as_json: _Json = False) -> None:
+    def reconcile(databases: _Databases = None, as_json: _Json = False) -> None:
         """Prove that nothing is lost: every event is in the inbox of each group that wants it, or the reason is told.
 
         Exit code 1 when an event is missing without a reason.
         """
-        options, _ = _running()
-        raise typer.Exit(FAILED if _run(_reconcile(options, as_json)) else 0)
+        raise typer.Exit(FAILED if _run(_reconcile(_urls(databases), as_json)) else 0)
 
     @letters.command(name="list")
-    def list_letters(as_json: _Json = False) -> None:
+    def list_letters(databases: _Databases = None, as_json: _Json = False) -> None:
         """List what waits in the dead letters of all services."""
-        options, _ = _running()
-        _run(_letters(options, as_json))
+        _run(_letters(_urls(databases), as_json))
 
     @letters.command()
-    def show(event_id: str) -> None:
+    def show(event_id: str, databases: _Databases = None) -> None:
         """Show one event's dead letters whole: reason, trace, headers, data."""
-        options, _ = _running()
-        _run(_show(options, event_id))
+        _run(_show(_urls(databases), event_id))
 
     @letters.command()
     def retry(
         event_id: Annotated[str | None, typer.Argument(help="One event; all that wait when none is named.")] = None,
+        databases: _Databases = None,
     ) -> None:
         """Have dead letters applied again, with what is parked behind them."""
-        options, _ = _running()
-        typer.echo(f"{_run(_ask(options, 'retry', event_id))} asked for.")
+        typer.echo(f"{_run(_ask(_urls(databases), 'retry', event_id))} asked for.")
 
     @letters.command()
-    def discard(event_id: str) -> None:
+    def discard(event_id: str, databases: _Databases = None) -> None:
         """Give one event up: it is never applied; what is parked behind it is."""
-        options, _ = _running()
-        typer.echo(f"{_run(_ask(options, 'discard', event_id))} asked for.")
+        typer.echo(f"{_run(_ask(_urls(databases), 'discard', event_id))} asked for.")
 
 
-def _running() -> tuple[StackOptions, StackStatus]:
+def _bus(kafka: str | None) -> str:
+    """The address of the bus: the one named, or that of the stack that runs here."""
     from crm_stack.options import StackOptions
     from crm_stack.status_file import running
 
-    options = StackOptions.of_workspace()
-    status = running(options.layout.folder)
+    if kafka is not None:
+        return kafka
+    status = running(StackOptions.of_workspace().layout.folder)
     if status is None:
-        raise Failure("Nothing runs here.", "Start it first: ./crm up", NOT_RUNNING)
-    return options, status
+        raise Failure("Nothing runs here.", "Start it first: ./crm up. Elsewhere: --kafka", NOT_RUNNING)
+    return status.kafka
+
+
+def _urls(folder: Path | None) -> Mapping[str, str]:
+    """Service → its database's URL: those of the folder, or of the stack that runs here."""
+    from crm_stack.bus.databases import urls_of
+    from crm_stack.layout import services_of, workspace
+    from crm_stack.options import StackOptions
+    from crm_stack.status_file import running
+
+    if folder is None:
+        options = StackOptions.of_workspace()
+        if running(options.layout.folder) is None:
+            raise Failure("Nothing runs here.", "Start it first: ./crm up. Elsewhere: --databases", NOT_RUNNING)
+        return urls_of(options.layout, options.services)
+    from crm_stack.deployed import databases_in
+
+    found = databases_in(folder)
+    if not found:
+        raise Failure(
+            f"{folder} has no file like identity-database-url.", "deploy/docker/make-secrets makes them.", USAGE
+        )
+    if unknown := sorted(found.keys() - set(services_of(workspace()))):
+        raise Failure(f"There is no service {', '.join(unknown)} here.", "Ask with the code that runs there.", USAGE)
+    return found
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
+    from crm_database import DATABASE_ERRORS
+
     try:
         return asyncio.run(work)
-    except OSError as error:
-        raise Failure(f"A part does not answer: {error}", "./crm status shows which.") from error
+    except DATABASE_ERRORS as error:
+        # What PostgreSQL and the system say names role, database and address, never the password.
+        raise Failure(
+            f"A part does not answer: {error}", "./crm status shows which; elsewhere, look at the address."
+        ) from error
 
 
 async def _tail(kafka: str, names: list[str], from_start: bool, limit: int | None, as_json: bool) -> None:
@@ -125,17 +169,19 @@ async def _tail(kafka: str, names: list[str], from_start: bool, limit: int | Non
             if limit is not None and seen >= limit:
                 return
     except KafkaError as error:
-        raise Failure(f"The broker does not answer: {error}", "./crm status shows it.") from error
+        raise Failure(
+            f"The broker does not answer: {error}", "./crm status shows it; elsewhere, look at the address."
+        ) from error
 
 
-async def _lag(options: StackOptions, as_json: bool) -> None:
+async def _lag(urls: Mapping[str, str], as_json: bool) -> None:
     import dataclasses
     import json
 
     from crm_events.watching import lag
-    from crm_stack.bus.databases import opened
+    from crm_stack.bus.databases import opened_at
 
-    async with opened(options.layout, options.services) as databases:
+    async with opened_at(urls) as databases:
         rows = await lag(databases)
     if as_json:
         typer.echo(json.dumps([dataclasses.asdict(row) for row in rows], default=str, indent=1))
@@ -149,18 +195,18 @@ async def _lag(options: StackOptions, as_json: bool) -> None:
     )
 
 
-async def _reconcile(options: StackOptions, as_json: bool) -> bool:
+async def _reconcile(urls: Mapping[str, str], as_json: bool) -> bool:
     import dataclasses
     import json
 
     from crm_events import groups_of
     from crm_events.reconcile import reconcile
-    from crm_stack.bus.databases import opened
+    from crm_stack.bus.databases import opened_at
     from crm_web.service import load_service
     from crm_web.working import all_reactions
 
-    groups = {name: groups_of(all_reactions(load_service(name))) for name in options.services}
-    async with opened(options.layout, options.services) as databases:
+    groups = {name: groups_of(all_reactions(load_service(name))) for name in urls}
+    async with opened_at(urls) as databases:
         found = await reconcile(databases, groups)
     if as_json:
         typer.echo(json.dumps(dataclasses.asdict(found), default=str, indent=1))
@@ -179,14 +225,14 @@ async def _reconcile(options: StackOptions, as_json: bool) -> bool:
     return bool(found.faults)
 
 
-async def _letters(options: StackOptions, as_json: bool) -> None:
+async def _letters(urls: Mapping[str, str], as_json: bool) -> None:
     import dataclasses
     import json
 
     from crm_events import letter_box
-    from crm_stack.bus.databases import opened
+    from crm_stack.bus.databases import opened_at
 
-    async with opened(options.layout, options.services) as databases:
+    async with opened_at(urls) as databases:
         found = [letter for database in databases.values() for letter in await letter_box.letters(database)]
     if as_json:
         typer.echo(json.dumps([dataclasses.asdict(letter) for letter in found], default=str, indent=1))
@@ -200,30 +246,30 @@ async def _letters(options: StackOptions, as_json: bool) -> None:
     )
 
 
-async def _show(options: StackOptions, event_id: str) -> None:
+async def _show(urls: Mapping[str, str], event_id: str) -> None:
     import dataclasses
     import json
 
     from crm_events import letter_box
-    from crm_stack.bus.databases import opened
+    from crm_stack.bus.databases import opened_at
 
     wanted = _id(event_id)
-    async with opened(options.layout, options.services) as databases:
+    async with opened_at(urls) as databases:
         found = [letter for database in databases.values() for letter in await letter_box.show(database, wanted)]
     if not found:
         raise Failure(f"No group has a dead letter of {event_id}.")
     typer.echo(json.dumps([dataclasses.asdict(letter) for letter in found], default=str, indent=1))
 
 
-async def _ask(options: StackOptions, what: str, event_id: str | None) -> int:
+async def _ask(urls: Mapping[str, str], what: str, event_id: str | None) -> int:
     import datetime as dt
 
     from crm_events import letter_box
-    from crm_stack.bus.databases import opened
+    from crm_stack.bus.databases import opened_at
 
     now = dt.datetime.now(dt.UTC)
     asked = 0
-    async with opened(options.layout, options.services) as databases:
+    async with opened_at(urls) as databases:
         for database in databases.values():
             if what == "retry":
                 asked += await letter_box.retry(database, now, event_id=None if event_id is None else _id(event_id))

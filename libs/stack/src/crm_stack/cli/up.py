@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crm_stack.cli.failure import Failure
+from crm_stack.cli.failure import USAGE, Failure
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console
 
     from crm_stack.local import Stack
@@ -42,6 +44,22 @@ def register(app: typer.Typer) -> None:
         kafka: Annotated[
             str | None, typer.Option(metavar="HOST:PORT", help="Use this Kafka instead of the embedded broker.")
         ] = None,
+        demo: Annotated[
+            bool,
+            typer.Option("--demo", help="Load a sample company, or what is missing of it, and show what to look at."),
+        ] = False,
+        seed: Annotated[
+            int | None,
+            typer.Option(
+                min=0,
+                help="Of the sample company: the same for the same seed, but for record numbers; dates move with the week.",
+                show_default="2026",
+            ),
+        ] = None,
+        demo_password: Annotated[
+            str | None,
+            typer.Option(envvar="CRM_DEMO_PASSWORD", help="Of all its people; made up if not given."),
+        ] = None,
     ) -> None:
         """Start everything: database, broker, gateway and services. Data lives in .crm/.
 
@@ -50,6 +68,8 @@ def register(app: typer.Typer) -> None:
         Examples:
 
             ./crm up
+
+            ./crm up --demo
 
             ./crm up --port 9000
 
@@ -60,6 +80,8 @@ def register(app: typer.Typer) -> None:
         from crm_stack.options import DEFAULT_ADMINISTRATOR, StackOptions
         from crm_stack.port_plan import GATEWAY, remembered
 
+        if seed is not None and not demo:
+            raise Failure("--seed is of the sample company.", "./crm up --demo --seed N", USAGE)
         options = StackOptions.of_workspace()
         known = remembered(options.layout.state / "ports.json").get(GATEWAY, options.port)
         options = dataclasses.replace(options, port=port or known, split=split, external_kafka=kafka)
@@ -70,7 +92,16 @@ def register(app: typer.Typer) -> None:
             password=admin_password,
             company={"company": company, "time_zone": time_zone, "currency": currency},
             foreground=foreground,
+            afterwards=(lambda address: _sample(options, address, seed, demo_password)) if demo else None,
         )
+
+
+def _sample(options: StackOptions, address: str, seed: int | None, password: str | None) -> None:
+    from rich.console import Console
+
+    from crm_stack.cli.sample_company import load_sample_company
+
+    load_sample_company(address, options.layout, Console(highlight=False), seed=seed, password=password)
 
 
 def start(
@@ -81,8 +112,9 @@ def start(
     password: str | None,
     company: dict[str, str],
     foreground: bool = False,
+    afterwards: Callable[[str], None] | None = None,
 ) -> None:
-    """Start the stack, or say that it runs.
+    """Start the stack, or say that it runs. afterwards: what to do with the ready stack at its gateway's address.
 
     Raises:
         Failure: it did not come up.
@@ -102,6 +134,9 @@ def start(
         present = running(folder)
     if present is not None:
         _already(present, options, console)
+        if afterwards is not None:
+            _await_ready(folder)
+            afterwards(present.address)
         return
     if not options.services:
         raise Failure("This workspace has no services (services/*/src/crm_*/app.py).")
@@ -131,6 +166,13 @@ def start(
         console.print(f"  password             {shown}")
     elif password:
         console.print("  The first administrator was there already; the password given now was not used.")
+    if afterwards is not None:
+        try:
+            afterwards(status.address)
+        except BaseException:
+            if foreground:
+                stack.stop()
+            raise
     if foreground:
         _stay(stack, console)
 
@@ -140,6 +182,15 @@ def _already(present: StackStatus, options: StackOptions, console: Console) -> N
     _summary(present, options, console)
     if options.port and not present.address.endswith(f":{options.port}"):
         console.print(f"  For port {options.port}: ./crm down, then ./crm up --port {options.port}")
+
+
+def _await_ready(folder: Path) -> None:
+    """Wait for a stack that somebody else is starting."""
+    from crm_stack.process import wait_until
+    from crm_stack.status_file import running
+
+    if not wait_until(lambda: (found := running(folder)) is not None and found.phase == "ready", _START_SECONDS):
+        raise Failure("The stack that runs here did not get ready.", "./crm status shows what it waits for.")
 
 
 def _wait(stack: Stack, console: Console) -> StackStatus:

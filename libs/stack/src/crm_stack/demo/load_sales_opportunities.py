@@ -6,20 +6,18 @@ reference, and every batch is an upsert: a load that was interrupted is complete
 
 import datetime as dt
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from crm_stack.demo.api import Api
+from crm_stack.demo.progress import Progress
 from crm_stack.demo.sales_opportunities import Opportunity, SalesHistory, email_of
 
 SYSTEM = "crm-sales-opportunities"
 EXECUTIVE = "Executive"
 PIPELINE = "Sales"
-
-#: (what is being loaded, rows done, rows in all)
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)

