@@ -99,7 +99,7 @@ def _embedded_broker(folder: Path) -> Iterator[Mapping[str, str]]:
 
 @contextmanager
 def _apache_kafka(folder: Path) -> Iterator[Mapping[str, str]]:
-    from crm_testing.kafka import ApacheKafka
+    from crm_stack.apache_kafka import ApacheKafka
 
     with ApacheKafka(folder) as kafka:
         yield {"bootstrap": kafka.bootstrap}

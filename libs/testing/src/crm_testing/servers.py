@@ -24,8 +24,8 @@ from typing import Protocol
 
 import pytest
 
+from crm_stack.apache_kafka import why_unavailable
 from crm_stack.postgres import PostgresServer
-from crm_testing import kafka
 from crm_testing.keeper import DATABASE_OWNER, share
 
 
@@ -118,7 +118,7 @@ def choose_broker() -> tuple[str, str]:
         return "given", f"CRM_TEST_KAFKA is {given}"
     if _container_engine_answers():
         return "kafka-container", "a container engine answers"
-    missing = kafka.why_unavailable()
+    missing = why_unavailable()
     if missing is None:
         return "apache-kafka", "no container engine answers; Java and Maven are there"
     return "embedded-broker", f"no container engine answers, and {missing}"

@@ -23,6 +23,7 @@ import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import asyncpg
@@ -46,6 +47,7 @@ from crm_events.consumer import store as consumer_store
 from crm_events.consumer.apply import Applier
 from crm_events.consumer.store import Place as ReadPlace
 from crm_kernel import FixedClock, new_id
+from crm_testing.documented import Documented
 from crm_testing.servers import SharedPostgres
 from crm_web import Application, Service, create_app
 from crm_web.working import all_reactions
@@ -153,7 +155,8 @@ class Caller:
     token: str
 
     async def __call__(self, method: str, path: str, *, match: str | None = None, **options: Any) -> Answered:
-        """Call below the service's prefix (or at a whole path). AssertionError for a 5xx, or a refusal that is no problem document."""
+        """Call below the service's prefix (or at a whole path). AssertionError for a 5xx, a refusal that is no problem document, or one
+        that the operation's documents don't name."""
         headers = {"authorization": f"Bearer {self.token}", **options.pop("headers", {})}
         if match is not None:
             headers["if-match"] = match
@@ -166,6 +169,7 @@ class Caller:
         if answer.status_code >= 400:
             _require(answer.headers["content-type"] == "application/problem+json", answer.text)
             _require(body["status"] == answer.status_code, answer.text)
+            self.running.documented.check(answer)
         return Answered(answer.status_code, body, answer.headers)
 
     async def done(self, method: str, path: str, **options: Any) -> Any:
@@ -193,6 +197,11 @@ class Running:
     key: SigningKey
     people: People
     _numbers: dict[str, int] = field(default_factory=dict)
+
+    @cached_property
+    def documented(self) -> Documented:
+        """The service's documents."""
+        return Documented(self.service)
 
     def token(self, person: Person, *, rights: Rights | None = None, modules: Sequence[str] = ALL) -> str:
         """An access token with the rights of the person's role, or with others."""
@@ -279,7 +288,7 @@ def envelope(
 
 
 async def consistency_token(producer: str, running: Running, write_id: uuid.UUID, recorded: Mapping[str, int]) -> str:
-    """The Consistency-Token that another service answered a write with. recorded: topic → how many events."""
+    """The Consistency-Token that another service answered a write with. recorded: event type → how many."""
     tokens = ConsistencyTokens(producer, bytes.fromhex(SIGNING_KEY), [], running.clock)
     context = WriteContext(now=running.clock.now(), write_id=write_id)
     async with running.database.write(context) as session:
@@ -297,9 +306,12 @@ def migrated(service: str, server: SharedPostgres) -> str:
 
 @asynccontextmanager
 async def running(
-    service: Service, dsn: str, *, time_zone: str = "Asia/Seoul", **settings: Any
+    service: Service, dsn: str, *, people: People | None = None, time_zone: str = "Asia/Seoul", **settings: Any
 ) -> AsyncIterator[Running]:
-    """The service over a migrated database, with an organisation in its directory; the clock stands at NOW until it is moved."""
+    """The service over a migrated database, with an organisation in its directory; the clock stands at NOW until it is moved.
+
+    people: where several services are to know the same.
+    """
     chosen = service.settings.load(
         {},
         service=service.name,
@@ -313,7 +325,7 @@ async def running(
     try:
         clock = FixedClock(NOW)
         key = SigningKey.generate("k1")
-        people = People.make()
+        people = people or People.make()
         await _populate(database, key, people, time_zone)
         app = create_app(service, chosen, database=database, clock=clock)
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
