@@ -1,0 +1,1 @@
+"""What is deployed (containers, charts) against what the code says."""
