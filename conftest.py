@@ -3,10 +3,15 @@
 from pathlib import PurePath
 from typing import Any
 
+import hypothesis
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 pytest_plugins = ["crm_testing.servers"]
+
+# How long an example takes says something about the machine, nothing about the code.
+hypothesis.settings.register_profile("pelagic", deadline=None)
+hypothesis.settings.load_profile("pelagic")
 
 #: Suites that need the whole stack share one: they run in one process, one after the other.
 _ON_THE_STACK = ("tests/journeys", "tests/faults", "tests/fuzz")

@@ -11,19 +11,31 @@ from types import ModuleType
 
 import pytest
 
+import crm_approvals
+import crm_contracts
 import crm_records
-from crm_contracts import Event, customers, registry, sales
+from crm_contracts import Event, billing, customers, registry, sales, support
+from crm_contracts.approvals import ApprovalEvents
 from crm_contracts.records import STANDARD_FACTS, StandardEvents
 from crm_web.routes import installed
 
 #: Where the standard facts of each record type are declared: they are announced by crm_records, for whom a service gives them to.
 STANDARD = {
     f"{record}.{fact}.v1": name
-    for module in (customers, sales)
+    for module in (billing, customers, sales, support)
     for name, events in vars(module).items()
     if isinstance(events, StandardEvents)
     for record in [events.topic.name]
     for fact in STANDARD_FACTS
+}
+#: Where the events of each service's approvals are declared: they are announced by crm_approvals, for whom a service gives them to.
+APPROVALS = {
+    model.type: name
+    for module in vars(crm_contracts).values()
+    if isinstance(module, ModuleType)
+    for name, events in vars(module).items()
+    if isinstance(events, ApprovalEvents)
+    for model in (events.submitted, events.approved, events.rejected, events.withdrawn)
 }
 
 
@@ -53,12 +65,15 @@ def test_every_registered_event_is_announced_by_its_producer(name: str) -> None:
     if name in STANDARD:
         assert STANDARD[name] in code, f"{producer} has no record type with {STANDARD[name]}"
         assert name.split(".")[-2].replace("-", "_") in used_names("crm_records")
+    elif name in APPROVALS:
+        assert APPROVALS[name] in code, f"{producer} has nothing approved with {APPROVALS[name]}"
+        assert name.split(".")[-2] in used_names("crm_approvals")
     else:
         assert registry.events[name].__name__ in code, f"nothing in {producer} announces {name}"
 
 
 def modules() -> Iterator[ModuleType]:
-    for package_name in ("crm_records", *(f"crm_{service}" for service in installed())):
+    for package_name in ("crm_records", "crm_approvals", *(f"crm_{service}" for service in installed())):
         package = importlib.import_module(package_name)
         for found in pkgutil.walk_packages(package.__path__, f"{package_name}."):
             # The documents' command line runs when it is imported as __main__ only.
@@ -83,7 +98,7 @@ def test_every_event_class_that_a_service_names_is_registered() -> None:
 
 def test_every_step_names_its_event() -> None:
     """`record()` has one way in: each Step of the code says which event it announces."""
-    packages = [crm_records, *(importlib.import_module(f"crm_{service}") for service in installed())]
+    packages = [crm_records, crm_approvals, *(importlib.import_module(f"crm_{service}") for service in installed())]
     steps = [
         node
         for package in packages

@@ -4,10 +4,12 @@ A request without an answer, or with a 5xx or 429, is sent again with the same I
 Every other refusal is noted; none is expected.
 """
 
+import datetime as dt
 import threading
 import time
 import uuid
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 import httpx
@@ -25,10 +27,14 @@ class NotAnswered(Exception):
 
 @dataclass
 class Answered:
-    """What the writers were told, 2xx only. customers, opportunities: id → the record as the last answer had it."""
+    """What the writers were told, 2xx only: id → the record as the last answer had it. received: contract → the payments approved."""
 
     customers: dict[str, Any] = field(default_factory=dict)
     opportunities: dict[str, Any] = field(default_factory=dict)
+    contracts: dict[str, Any] = field(default_factory=dict)
+    payments: dict[str, Any] = field(default_factory=dict)
+    tickets: dict[str, Any] = field(default_factory=dict)
+    received: dict[str, Decimal] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
     writes: int = 0
     again: int = 0
@@ -37,8 +43,10 @@ class Answered:
 class Load:
     """Writers, each with a connection of its own, until it is left; `answered` may be read at any time."""
 
-    def __init__(self, person: Person, writers: int = 4) -> None:
+    def __init__(self, person: Person, decider: Person, writers: int = 4) -> None:
+        """person: who writes. decider: who approves what they submit, which they can't themselves."""
         self.person = person
+        self.decider = decider
         self.answered = Answered()
         self.failed: list[BaseException] = []
         self._stop = threading.Event()
@@ -102,41 +110,112 @@ class Load:
             answer = self._until_answered(client, "POST", path, outcome[1])
             if answer is not None:
                 self._note(self.answered.opportunities, answer.json())
+                if outcome[0] == "win":
+                    self._one_contract(client, answer)
+        self._one_ticket(client, customer, name)
+
+    def _one_contract(self, client: httpx.Client, won: httpx.Response) -> None:
+        """The contract of a won opportunity, approved; a payment of a quarter of it, approved; another one that waits."""
+        contracts, payments = self.answered.contracts, self.answered.payments
+        body = {"opportunity_id": won.json()["id"]}
+        after = won.headers["consistency-token"]
+        contract = self._until_answered(client, "POST", "billing/contracts/from-opportunity", body, after=after)
+        if contract is None:
+            return
+        self._note(contracts, contract.json())
+        contract_id, value = contract.json()["id"], Decimal(contract.json()["value"]["amount"])
+        submitted = self._until_answered(client, "POST", f"billing/contracts/{contract_id}/submit", {})
+        if submitted is None:
+            return
+        self._note(contracts, submitted.json())
+        if not self._approve(client, contract_id):
+            return
+        quarter = (value / 4).quantize(Decimal("0.01"))
+        body = {"contract_id": contract_id, "amount": usd(str(quarter)), "paid_on": str(dt.datetime.now(dt.UTC).date())}
+        for number in range(2):
+            payment = self._until_answered(client, "POST", "billing/payments", body)
+            if payment is None:
+                return
+            self._note(payments, payment.json())
+            if number == 0 and self._approve(client, payment.json()["id"]):
+                with self._lock:
+                    self.answered.received[contract_id] = quarter
+
+    def _approve(self, client: httpx.Client, subject: str) -> bool:
+        """Whether the decider approved what waits about this record. AssertionError when nothing does."""
+        # As who submitted it, whose newest come first: what waits for the decider is listed oldest first, and in a long run undecided
+        # leftovers fill its first page.
+        asked = self._until_answered(client, "GET", "billing/approvals?role=submitted&limit=200", None)
+        if asked is None:
+            return False
+        waiting = [
+            one["id"] for one in asked.json()["items"] if one["subject_id"] == subject and one["status"] == "pending"
+        ]
+        assert len(waiting) == 1, f"{len(waiting)} approvals wait about {subject}, which was submitted just now"
+        answer = self._until_answered(client, "POST", f"billing/approvals/{waiting[0]}/approve", {}, by=self.decider)
+        if answer is None:
+            return False
+        with self._lock:
+            self.answered.writes += 1
+        return True
+
+    def _one_ticket(self, client: httpx.Client, customer: httpx.Response, name: str) -> None:
+        """A ticket of the customer, claimed, answered and solved."""
+        body = {"subject": f"Ticket {name}", "customer_id": customer.json()["id"]}
+        after = customer.headers["consistency-token"]
+        made = self._until_answered(client, "POST", "support/tickets", body, after=after)
+        if made is None:
+            return
+        self._note(self.answered.tickets, made.json())
+        path = f"support/tickets/{made.json()['id']}"
+        claimed = self._until_answered(client, "POST", f"{path}/claim", None)
+        replied = self._until_answered(client, "POST", f"{path}/replies", {"text": f"Answer to {name}"})
+        solved = self._until_answered(client, "POST", f"{path}/move", {"status": "solved"})
+        if claimed is not None and replied is not None and solved is not None:
+            self._note(self.answered.tickets, solved.json())
 
     def _note(self, records: dict[str, Any], record: Any) -> None:
         with self._lock:
             records[record["id"]] = record
             self.answered.writes += 1
 
-    def _token(self) -> str:
+    def _token(self, person: Person) -> str:
         """Renewed half a minute before it expires: identity may be dead just then, and comes back in time."""
         with self._renewing:
-            if time.monotonic() > self.person._expires_at:
-                answer = self.person._http.post(
-                    "/oauth/token", data={"grant_type": "refresh_token", "refresh_token": self.person.refresh_token}
+            if time.monotonic() > person._expires_at:
+                answer = person._http.post(
+                    "/oauth/token", data={"grant_type": "refresh_token", "refresh_token": person.refresh_token}
                 )
                 if answer.status_code == 200:
-                    self.person._take(answer)
-            return self.person.access_token
+                    person._take(answer)
+            return person.access_token
 
-    def _renew_before(self, refused: str) -> None:
+    def _renew_before(self, person: Person, refused: str) -> None:
         """Have the next try take a fresh token, unless another writer has fetched one meanwhile."""
         with self._renewing:
-            if refused == f"Bearer {self.person.access_token}":
-                self.person._expires_at = 0.0
+            if refused == f"Bearer {person.access_token}":
+                person._expires_at = 0.0
 
     def _until_answered(
-        self, client: httpx.Client, method: str, path: str, body: Any, *, after: str | None = None
+        self,
+        client: httpx.Client,
+        method: str,
+        path: str,
+        body: Any,
+        *,
+        after: str | None = None,
+        by: Person | None = None,
     ) -> httpx.Response | None:
-        """The 2xx answer; None when it was refused."""
-        headers = {"idempotency-key": uuid.uuid4().hex}
+        """The 2xx answer; None when it was refused. by: who asks; the writer unless given."""
+        person = by or self.person
+        headers = {} if method == "GET" else {"idempotency-key": uuid.uuid4().hex}
         if after is not None:
             headers["consistency-token"] = after
         until = time.monotonic() + PATIENCE
         last = ""
         while time.monotonic() < until:
             try:
-                headers["authorization"] = f"Bearer {self._token()}"
+                headers["authorization"] = f"Bearer {self._token(person)}"
                 answer = client.request(method, whole(path), json=body, headers=headers)
             except httpx.TransportError as error:
                 last = repr(error)
@@ -146,7 +225,7 @@ class Load:
                 last = f"{answer.status_code} {answer.text}"
                 if answer.status_code == 401:
                     # Stale or expired: a service that was deaf to the bus takes fresh tokens only (ID-24).
-                    self._renew_before(headers["authorization"])
+                    self._renew_before(person, headers["authorization"])
                     continue
                 # The first try may still be running where nobody waits for its answer any more.
                 if answer.status_code not in AGAIN and answer.json().get("code") != "idempotency.running":

@@ -7,38 +7,68 @@ from decimal import Decimal
 from typing import Any
 
 from journeys.person import Person
-from journeys.waiting import until
 
 from crm_analytics.rebuild import rebuild
-from crm_events import groups_of
-from crm_events.reconcile import Reconciliation, reconcile
 from crm_stack.bus.databases import opened
 from crm_stack.local import Stack
-from crm_web.service import load_service
-from crm_web.working import all_reactions
 
 from .load import Answered
 
 CUSTOMERS, DEALS = "customers/customers", "sales/opportunities"
+CONTRACTS, PAYMENTS, TICKETS = "billing/contracts", "billing/payments", "support/tickets"
 #: What `crm_records` raises with each write; a record's answer is compared but for what another service's event may have changed.
 _LATER = {"version", "updated_at", "lifecycle", "dealt_at"}
+#: What a decision changes, which answers with the approval.
+_DECIDED = {"status", "last_decision"}
+#: Contracts of which the balance is asked for.
+BALANCES = 500
 
 
 def everything_answered_is_readable(person: Person, answered: Answered) -> dict[str, Any]:
     """Every 2xx is in the lists as it was answered; nothing is there twice. Answers the opportunities."""
     customers = _by_id(person.pages(CUSTOMERS))
     deals = _by_id(person.pages(DEALS))
-    for found, told in ((customers, answered.customers), (deals, answered.opportunities)):
+    contracts, payments, tickets = (_by_id(person.pages(path)) for path in (CONTRACTS, PAYMENTS, TICKETS))
+    for found, told, later in (
+        (customers, answered.customers, _LATER),
+        (deals, answered.opportunities, _LATER),
+        (contracts, answered.contracts, _LATER | _DECIDED),
+        (payments, answered.payments, _LATER | _DECIDED),
+        (tickets, answered.tickets, _LATER),
+    ):
         lost = told.keys() - found.keys()
         assert not lost, f"{len(lost)} answered with 2xx are not there"
         for record, said in told.items():
             assert found[record]["version"] >= said["version"]
-            present = {name: found[record][name] for name in said.keys() & found[record].keys() - _LATER}
+            present = {name: found[record][name] for name in said.keys() & found[record].keys() - later}
             assert present == {name: said[name] for name in present}, record
     # A write that was sent again under its key is one write.
     for found in (customers, deals):
         assert max(Counter(record["name"] for record in found.values()).values()) == 1
+    assert max(Counter(contract["opportunity_id"] for contract in contracts.values()).values()) == 1
+    assert max(Counter(ticket["subject"] for ticket in tickets.values()).values()) == 1
     return deals
+
+
+def money_is_exact(person: Person, answered: Answered) -> None:
+    """Contract = planned = received + open, and what was received is what was approved; what waits is not counted."""
+    paid = Counter(one["contract_id"] for one in person.pages(PAYMENTS))
+    assert paid == Counter(one["contract_id"] for one in answered.payments.values()), "payments are there once"
+    assert answered.received
+    for contract, received in list(answered.received.items())[:BALANCES]:
+        found = person.get(f"{CONTRACTS}/{contract}/balance")
+        amounts = {name: Decimal(found[name]["amount"]) for name in ("contract", "planned", "received", "open")}
+        value = Decimal(answered.contracts[contract]["value"]["amount"])
+        assert amounts == {"contract": value, "planned": value, "received": received, "open": value - received}
+        ledger = person.get(f"{CONTRACTS}/{contract}/ledger")["items"]
+        assert [entry["kind"] for entry in ledger] == ["planned", "paid"], contract
+
+
+def each_ticket_was_answered_once(person: Person, answered: Answered) -> None:
+    """A reply that was sent again under its key is one reply."""
+    for ticket, said in list(answered.tickets.items())[:BALANCES]:
+        replies = person.get(f"{TICKETS}/{ticket}/replies")["items"]
+        assert len(replies) == 1 or (said["status"] != "solved" and not replies), ticket
 
 
 def _by_id(records: Any) -> dict[str, Any]:
@@ -48,30 +78,6 @@ def _by_id(records: Any) -> dict[str, Any]:
     return found
 
 
-def reconciled(stack: Stack) -> Reconciliation:
-    """What `crm events reconcile` finds."""
-
-    async def compare() -> Reconciliation:
-        services = stack.options.services
-        groups = {name: groups_of(all_reactions(load_service(name))) for name in services}
-        async with opened(stack.layout, services) as databases:
-            return await reconcile(databases, groups)
-
-    return asyncio.run(compare())
-
-
-def every_event_is_applied(stack: Stack, seconds: float) -> Reconciliation:
-    """The backlog is gone within `seconds`, and reconcile has nothing left to explain."""
-    last: list[Reconciliation] = []
-
-    def settled() -> bool:
-        last[:] = [reconciled(stack)]
-        return not last[0].findings
-
-    until(settled, seconds, "every event is in the inbox of every group that wants it")
-    return last[0]
-
-
 def every_effect_is_there_once_and_in_order(stack: Stack) -> int:
     """The log of all events has of each record the versions of its journal, each once, in order. Answers how many."""
 
@@ -79,7 +85,7 @@ def every_effect_is_there_once_and_in_order(stack: Stack) -> int:
         journal: dict[Any, list[int]] = {}
         logged: dict[Any, list[int]] = {}
         async with opened(stack.layout, stack.options.services) as databases:
-            for service in ("customers", "sales"):
+            for service in ("customers", "sales", "billing", "support"):
                 async with databases[service].read() as session:
                     rows = await session.connection.fetch("SELECT subject, version FROM journal ORDER BY version")
                 for row in rows:

@@ -6,22 +6,17 @@ PostgreSQL five times and the broker ten times, under more than 100,000 writes.
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from journeys.company import ADMINISTRATOR, Company
+from journeys.reconciling import every_event_is_applied
+from journeys.victim import KINDS, Victim, victim_of
 from journeys.waiting import PATIENCE
-
-from crm_stack.local import Stack
-from crm_testing.kafka import ApacheKafka, why_unavailable
 
 from . import proof
 from .load import Load
 
 FULL = os.environ.get("CRM_TEST_FULL") == "1"
-SERVICES = ("identity", "customers", "sales", "analytics")
 #: Answered writes between two faults.
 BETWEEN = 1500 if FULL else 20
 ROUNDS = 20 if FULL else 1
@@ -31,54 +26,11 @@ SELDOM = 4
 SECONDS = (60.0 if FULL else 6.0) * PATIENCE
 
 
-@dataclass(frozen=True)
-class Victim:
-    """A company, and how its broker is killed and emptied; everything else is the stack's to kill."""
-
-    company: Company
-    kafka: ApacheKafka | None
-
-    @property
-    def processes(self) -> list[str]:
-        """The parts that are programs of ours: a service, or its app and its worker."""
-        return [part.name for part in self.company.stack.wait_ready().parts if part.name.split("-")[0] in SERVICES]
-
-    def kill(self, part: str) -> None:
-        """`kill -9`; what the stack doesn't start again by itself comes back here."""
-        if part == "broker" and self.kafka is not None:
-            self.kafka.kill()
-            self.kafka.start()
-        else:
-            self.company.stack.kill(part)
-
-    def wipe_broker(self) -> None:
-        """The broker comes back with an empty log."""
-        if self.kafka is not None:
-            self.kafka.wipe()
-        else:
-            self.company.stack.wipe_broker()
-
-
-@pytest.fixture(scope="module", params=["together-embedded-broker", "apart-apache-kafka"])
+@pytest.fixture(scope="module", params=KINDS)
 def victim(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
-    """A company on a stack of its own, on each broker; app and worker apart where the broker is Apache Kafka."""
-    with ExitStack() as closing:
-        kafka = None
-        if request.param == "apart-apache-kafka":
-            if (reason := why_unavailable()) is not None:
-                pytest.skip(f"Apache Kafka can't run here: {reason}")
-            kafka = closing.enter_context(ApacheKafka(tmp_path_factory.mktemp("kafka-faults")))
-        stack = Stack.start(
-            tmp_path_factory.mktemp("stack-faults"),
-            administrator=ADMINISTRATOR,
-            split=kafka is not None,
-            broker="embedded" if kafka is None else "kafka",
-            external_kafka=None if kafka is None else kafka.bootstrap,
-        )
-        closing.enter_context(stack)
-        company = Company(stack)
-        closing.callback(company.close)
-        yield Victim(company, kafka)
+    """A company on a stack of its own, on each broker."""
+    with victim_of(request.param, tmp_path_factory) as found:
+        yield found
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -110,7 +62,8 @@ def afflict(victim: Victim, load: Load) -> list[str]:
 @pytest.mark.requirement("PL-13", "PL-23", "PL-51", "PL-8")
 def test_whatever_dies_nothing_that_was_answered_is_lost_doubled_or_miscounted(victim: Victim) -> None:
     stack, admin = victim.company.stack, victim.company.administrator
-    with Load(admin) as load:
+    decider = victim.company.hire("Decider", "super_administrator", victim.company.root)
+    with Load(admin, decider) as load:
         died = afflict(victim, load)
     answered = load.answered
     assert not load.failed, load.failed
@@ -121,7 +74,9 @@ def test_whatever_dies_nothing_that_was_answered_is_lost_doubled_or_miscounted(v
     assert answered.again > 0, "somebody noticed the faults"
 
     deals = proof.everything_answered_is_readable(admin, answered)
-    found = proof.every_event_is_applied(stack, 60.0)
+    proof.money_is_exact(admin, answered)
+    proof.each_ticket_was_answered_once(admin, answered)
+    found = every_event_is_applied(stack, 60.0)
     assert found.events > answered.writes
     assert proof.every_effect_is_there_once_and_in_order(stack) >= answered.writes
     proof.the_figures_are_a_recount(admin, deals)

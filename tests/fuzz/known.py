@@ -1,5 +1,6 @@
 """Records that exist, so that made-up requests get beyond "there is none of that id"."""
 
+import datetime as dt
 import random
 import re
 from collections.abc import Mapping
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from journeys.company import Company, usd
+from journeys.person import Person
 from journeys.waiting import until
 
 #: Of each kind so many: requests that delete or dismiss leave some for the others.
@@ -28,8 +30,20 @@ _POINTS_TO = {
     "manager": "users",
     "member_user": "users",
     "administrator": "users",
+    "opportunity": "opportunities",
+    "contract": "contracts",
+    "instalment": "instalments",
+    "member_department": "departments",
     "department": "departments",
     "role": "roles",
+}
+#: The collection that a link of this type points into.
+_LINKS = {
+    "customers.customer": "customers",
+    "customers.contact": "contacts",
+    "sales.opportunity": "opportunities",
+    "billing.contract": "contracts",
+    "support.ticket": "tickets",
 }
 
 
@@ -63,14 +77,19 @@ class Known:
             )["id"]
             for n in range(EACH)
         ]
-        customers = [admin.post("customers/customers", {"name": f"Customer {n}"})["id"] for n in range(EACH)]
+        made = [admin.post("customers/customers", {"name": f"Customer {n}"}) for n in range(EACH)]
+        customers, last = [one["id"] for one in made], made[-1].consistency
         contacts = [
             admin.post("customers/contacts", {"name": f"Contact {n}", "customer_id": customers[n]})["id"]
             for n in range(EACH)
         ]
         products = [company.product(f"Product {n}", "10.00")["id"] for n in range(EACH)]
         opportunities = [
-            admin.post("sales/opportunities", {"name": f"Opportunity {n}", "value": usd("10.00")})["id"]
+            admin.post(
+                "sales/opportunities",
+                {"name": f"Opportunity {n}", "value": usd("10.00"), "customer_id": customers[n]},
+                after=last,
+            )["id"]
             for n in range(EACH)
         ]
         return cls(
@@ -83,6 +102,8 @@ class Known:
                 "contacts": contacts,
                 "products": products,
                 "opportunities": opportunities,
+                **_agreed(company, customers, opportunities, last),
+                **_asked(company, customers, last),
                 "pipelines": [company.pipeline["id"]],
                 "stages": [stage["id"] for stage in company.pipeline["stages"]],
                 "pools": [pool["id"] for pool in admin.get("customers/pools")["items"]],
@@ -98,6 +119,9 @@ class Known:
     def in_body(self, value: Any, chance: random.Random, name: str = "") -> Any:
         """A body in which half of the ids are of records that exist."""
         if isinstance(value, dict):
+            link = _LINKS.get(str(value.get("type"))) if set(value) == {"type", "id"} else None
+            if link is not None and chance.random() < 0.5:
+                return {**value, "id": chance.choice(self.ids[link])}
             return {key: self.in_body(item, chance, key) for key, item in value.items()}
         if isinstance(value, list):
             return [self.in_body(item, chance, name.removesuffix("s")) for item in value]
@@ -105,3 +129,65 @@ class Known:
         if isinstance(value, str) and name.endswith("_id") and found is not None and chance.random() < 0.5:
             return chance.choice(self.ids[found])
         return value
+
+
+def _agreed(company: Company, customers: list[str], won: list[str], after: str) -> dict[str, list[str]]:
+    """Drafts, contracts that wait, and active ones with payments that wait and that count. won: opportunities; the last is won."""
+    admin = company.administrator
+    office = company.department("Agreed", area="collections")
+    # Nobody decides on their own: what the administrator is to decide on in the fuzz, another one submits, and the other way round.
+    other = company.hire("Other Administrator", "super_administrator", office)
+    today = dt.datetime.now(dt.UTC).date()
+    admin.post(f"sales/opportunities/{won[-1]}/win", {})
+    contracts, payments, approvals = [], [], []
+
+    def waiting(person: Person, subject: str) -> str:
+        found = person.pages("billing/approvals", role="to_decide")
+        return next(str(one["id"]) for one in found if one["subject_id"] == subject)
+
+    for n in range(3 * EACH):
+        body = {"name": f"Contract {n}", "customer_id": customers[n % EACH], "value": usd("100.00")}
+        contract = admin.post("billing/contracts", body, after=after)["id"]
+        contracts.append(contract)
+        if n < EACH:
+            continue
+        (other if n < 2 * EACH else admin).post(f"billing/contracts/{contract}/submit", {})
+        approvals.append(waiting(admin if n < 2 * EACH else other, contract))
+        if n < 2 * EACH:
+            continue
+        other.post(f"billing/approvals/{approvals[-1]}/approve", {})
+        body = {"contract_id": contract, "amount": usd("10.00"), "paid_on": str(today)}
+        payments += [person.post("billing/payments", body)["id"] for person in (admin, other)]
+        approvals.append(waiting(other, payments[-2]))
+        if n % 2:
+            other.post(f"billing/approvals/{approvals[-1]}/approve", {})
+    approvals += [one["id"] for one in admin.pages("billing/approvals", role="to_decide")]
+    instalments = [
+        part["id"] for one in contracts[-EACH:] for part in admin.get(f"billing/contracts/{one}/instalments")["items"]
+    ]
+    found = {"contracts": contracts, "payments": payments, "instalments": instalments}
+    return {**found, "approvals": list(dict.fromkeys(approvals))}
+
+
+def _asked(company: Company, customers: list[str], after: str) -> dict[str, list[str]]:
+    """Tickets that wait, that somebody sees to, and solved ones; queues; activities."""
+    admin = company.administrator
+    tickets = []
+    for n in range(3 * EACH):
+        body = {"subject": f"Ticket {n}", "customer_id": customers[n % EACH]}
+        tickets.append(admin.post("support/tickets", body, after=after)["id"])
+        path = f"support/tickets/{tickets[-1]}"
+        if n >= EACH:
+            admin.post(f"{path}/claim")
+            admin.post(f"{path}/replies", {"text": "Seen"})
+        if n >= 2 * EACH:
+            admin.post(f"{path}/move", {"status": "solved"})
+    for n in range(EACH):
+        admin.post("support/queues", {"key": f"queue-{n}", "name": f"Queue {n}", "open_to_all": True})
+    queues = [queue["id"] for queue in admin.get("support/queues")["items"]]
+    links = [{"type": "customers.customer", "id": customers[0]}]
+    activities = [
+        admin.post("sales/activities", {"kind": "call", "subject": f"Call {n}", "links": links})["id"]
+        for n in range(EACH)
+    ]
+    return {"tickets": tickets, "queues": queues, "activities": activities}

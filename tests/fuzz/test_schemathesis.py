@@ -105,6 +105,10 @@ class Sender:
         assert body["status"] == answer.status_code
         assert body["type"] == f"urn:pelagic:problem:{body['code']}"
         assert len(body["trace_id"]) == 32
+        if body["code"] == "route.unknown":
+            return  # The gateway's: with such a value the path is no operation's.
+        documented = case.operation.definition.raw["responses"][str(answer.status_code)]["content"][PROBLEM]["examples"]
+        assert body["code"] in documented, f"{body['code']} is not documented"
         for error in body.get("errors", []):
             assert error["pointer"].startswith(("/", "query:", "path:", "header:")) or error["pointer"] == "", error
             assert error["code"], error
@@ -157,7 +161,7 @@ def examples(operation: APIOperation, mode: GenerationMode, send: Any) -> None:
 
 
 @pytest.mark.requirement("PL-3")
-@pytest.mark.parametrize("part", ["oauth", "identity", "customers", "sales", "analytics"])
+@pytest.mark.parametrize("part", ["oauth", "identity", "customers", "sales", "billing", "support", "analytics"])
 def test_whatever_is_sent_the_answer_is_as_documented(
     operations: BaseSchema, fuzzed: tuple[Company, Known], sender: Sender, part: str
 ) -> None:

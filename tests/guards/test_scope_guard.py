@@ -13,6 +13,8 @@ from crm_analytics.funnel import store as funnel
 from crm_analytics.outcomes import store as outcomes
 from crm_authz import Scope
 from crm_authz.organisation import Organisation
+from crm_customers.timeline import page_store as timeline
+from crm_customers.timeline import routes as timeline_routes
 from crm_database import ScopeMark
 from crm_records import listing, locking, reading
 from crm_records.actions import transfer
@@ -28,6 +30,7 @@ def _forget_statements() -> None:
         kept.clear()
     locking._lock_statement.cache_clear()
     reading._one_statement.cache_clear()
+    timeline.statement.cache_clear()
 
 
 @pytest.fixture(autouse=True)
@@ -99,9 +102,33 @@ def _transfers_by_what_is_seen(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(transfer, "refuse_out_of_scope", lambda *given, **options: None)
 
 
+def _timelines_of_other_records(patch: pytest.MonkeyPatch) -> None:
+    """Who sees the customer is shown everything about it."""
+    everything = Scope.system("the scope was taken away")
+
+    def wide(unit: Any, types: Any) -> Any:
+        return tuple(timeline.Branch(timeline.SOURCES[key], everything.shape, everything) for key in types)
+
+    patch.setattr(timeline_routes, "branches_of", wide)
+
+
+def _timelines_without_permissions(patch: pytest.MonkeyPatch) -> None:
+    def wide(unit: Any, types: Any) -> Any:
+        scopes = {key: unit.scope(key, "read") for key in types}
+        return tuple(
+            timeline.Branch(timeline.SOURCES[key], scope.shape, scope)
+            for key, scope in scopes.items()
+            if not scope.nothing
+        )
+
+    patch.setattr(timeline_routes, "branches_of", wide)
+
+
 async def test_with_all_guards_in_place_nothing_is_noticed(stand: Stand) -> None:
     for seed in SEEDS:
-        await check_world(stand, seed, frozenset({"list", "see", "report", "act", "batch", "create", "transfer-many"}))
+        await check_world(
+            stand, seed, frozenset({"list", "see", "timeline", "report", "act", "batch", "create", "transfer-many"})
+        )
 
 
 @pytest.mark.requirement("PL-30")
@@ -121,6 +148,10 @@ async def test_with_all_guards_in_place_nothing_is_noticed(stand: Stand) -> None
         (_anybody_is_a_target, {"create"}),
         (_a_wrong_scope, {"list"}),
         (_transfers_by_what_is_seen, {"transfer-many"}),
+        (_open_predicates, {"timeline"}),
+        (_memberships_never_end, {"timeline"}),
+        (_timelines_of_other_records, {"timeline"}),
+        (_timelines_without_permissions, {"timeline"}),
     ],
 )
 async def test_the_matrix_notices(

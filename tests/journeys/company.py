@@ -1,6 +1,7 @@
 """A company on a running stack: its administrator, and the departments and people that a journey needs."""
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -19,6 +20,8 @@ class Company:
     """stack: what it runs on. Departments and people of different journeys have nothing to do with each other."""
 
     stack: Stack
+    #: What people are when they come: patient ones, where parts of the stack die.
+    kind: type[Person] = Person
     _people: list[Person] = field(default_factory=list)
 
     @cached_property
@@ -49,7 +52,7 @@ class Company:
 
     def person(self, login: str, password: str = PASSWORD, **known: str) -> Person:
         """Somebody with a log-in, not logged in."""
-        self._people.append(Person(self.stack.address, login, password, **known))
+        self._people.append(self.kind(self.stack.address, login, password, **known))
         return self._people[-1]
 
     def department(self, name: str, parent: str | None = None, area: str = "sales") -> str:
@@ -58,15 +61,17 @@ class Company:
         found: str = self.administrator.post("identity/departments", body)["id"]
         return found
 
-    def hire(self, name: str, role: str, department: str, superior: Person | None = None) -> Person:
-        """A new user with a shipped role, active and logged in, known to every service."""
+    def hire(
+        self, name: str, role: str, department: str, superior: Person | None = None, also: Sequence[str] = ()
+    ) -> Person:
+        """A new user with a shipped role, and those in `also`, active and logged in, known to every service."""
         email = f"{name.lower().replace(' ', '.')}.{_unique()}@crm.example"
         body = {
             "name": name,
             "email": email,
             "department_id": department,
             "superior_id": superior.id if superior else None,
-            "role_ids": [self.roles[role]],
+            "role_ids": [self.roles[key] for key in (role, *also)],
         }
         made = self.administrator.post("identity/users", body)
         self.administrator.post(f"identity/users/{made['id']}/activate", {"password": PASSWORD})

@@ -15,6 +15,8 @@ EVERY_SERVICE = (
     "identity/me",
     "customers/customers?limit=1",
     "sales/opportunities?limit=1",
+    "billing/contracts?limit=1",
+    "support/tickets?limit=1",
     "analytics/reports/sales-brief?from=2026-01-01&to=2026-01-31",
 )
 

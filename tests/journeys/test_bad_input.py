@@ -433,7 +433,7 @@ async def test_no_forged_or_expired_token_is_taken_by_the_gateway_or_by_a_servic
 
 @pytest.mark.requirement("ID-20", "ID-22")
 def test_a_token_stands_once_and_in_the_header(company: Company, office: Office) -> None:
-    token = office.rep.access_token
+    token = office.rep.refresh().access_token
     with httpx.Client(base_url=company.stack.address) as client:
         path = whole(CUSTOMERS)
         refused(Answer.of(client.get(path)), 401, "token.missing")

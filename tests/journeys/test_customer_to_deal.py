@@ -82,7 +82,7 @@ def test_from_a_name_to_a_won_deal(company: Company, team: Team) -> None:
                 {"product_id": support["id"], "quantity": "12"},
             ],
         },
-        after=contact.consistency,
+        after=customer.consistency,
     )
     # 2 × 4821.00 − 5 % = 9159.90, and 12 × 99.90 = 1198.80.
     assert [line["net"] for line in deal["lines"]] == [usd("9159.90"), usd("1198.80")]

@@ -14,6 +14,7 @@ from .person import EVERY_SERVICE, Person
 from .waiting import A_SECOND, until
 
 STALE = (401, "token.stale")
+ALL_WELL = [(200, None)] * len(EVERY_SERVICE)
 
 
 def refused_everywhere(person: Person, token: str, code: str = "token.stale") -> None:
@@ -101,14 +102,14 @@ def test_a_new_user_chooses_a_password_with_the_code_that_the_administrator_pass
 @pytest.mark.requirement("ID-10", "ID-11", "ID-24")
 def test_another_role_makes_the_old_token_stale_everywhere_and_the_refreshed_one_works(company: Company) -> None:
     admin = company.administrator
-    person = company.hire("Role Changer", "sales_representative", company.root)
+    person = company.hire("Role Changer", "sales_representative", company.root, also=["support_agent"])
     product = {"code": f"X-{uuid.uuid4().hex[:6]}", "name": "Not theirs"}
     assert person.call("POST", "sales/products", json=product).code == "permission.missing"
     old = person.access_token
     admin.done("PATCH", f"identity/users/{person.id}", json={"role_ids": [company.roles["executive"]]})
     refused_everywhere(person, old)
     person.refresh()
-    until(lambda: person.everywhere() == [(200, None)] * 4, 10.0, "the refreshed token works everywhere")
+    until(lambda: person.everywhere() == ALL_WELL, 10.0, "the refreshed token works everywhere")
     assert person.call("POST", "customers/customers", json={"name": "x"}).code == "permission.missing"
     everything = admin.get("customers/customers", params={"count": "exact", "limit": 1})["count"]
     assert person.get("customers/customers", params={"count": "exact", "limit": 1})["count"] == everything
@@ -145,8 +146,8 @@ def test_an_edited_role_takes_the_right_from_its_holders_at_once(company: Compan
 @pytest.mark.requirement("ID-5", "ID-24", "ID-22")
 def test_who_is_dismissed_is_refused_everywhere(company: Company) -> None:
     admin = company.administrator
-    person = company.hire("Leaver", "sales_representative", company.root)
-    assert person.everywhere() == [(200, None)] * 4
+    person = company.hire("Leaver", "sales_representative", company.root, also=["support_agent"])
+    assert person.everywhere() == ALL_WELL
     old = person.access_token
     admin.post(f"identity/users/{person.id}/dismiss")
     refused_everywhere(person, old)
@@ -155,24 +156,24 @@ def test_who_is_dismissed_is_refused_everywhere(company: Company) -> None:
     assert (again.status_code, again.json()["error"]) == (400, "invalid_grant")
     # A super administrator can take it back; the old log-in stays ended.
     admin.post(f"identity/users/{person.id}/reinstate")
-    assert person.everywhere(old) == [STALE] * 4
+    assert person.everywhere(old) == [STALE] * len(EVERY_SERVICE)
 
 
 @pytest.mark.requirement("ID-5", "ID-24")
 def test_who_is_deactivated_is_refused_until_activated_again(company: Company) -> None:
     admin = company.administrator
-    person = company.hire("On Leave", "sales_representative", company.root)
+    person = company.hire("On Leave", "sales_representative", company.root, also=["support_agent"])
     old = person.access_token
     admin.post(f"identity/users/{person.id}/deactivate")
     refused_everywhere(person, old)
     admin.post(f"identity/users/{person.id}/activate", {})
     person.sign_in()
-    until(lambda: person.everywhere() == [(200, None)] * 4, 10.0, "the new log-in works everywhere")
+    until(lambda: person.everywhere() == ALL_WELL, 10.0, "the new log-in works everywhere")
 
 
 @pytest.mark.requirement("ID-20", "ID-24")
 def test_who_logs_out_is_refused_everywhere_and_other_log_ins_go_on(company: Company) -> None:
-    person = company.hire("Two Screens", "sales_representative", company.root)
+    person = company.hire("Two Screens", "sales_representative", company.root, also=["support_agent"])
     other = company.person(person.login).sign_in()
     assert [s["current"] for s in person.get("identity/sessions")["items"]].count(True) == 1
     old = person.access_token
@@ -180,12 +181,12 @@ def test_who_logs_out_is_refused_everywhere_and_other_log_ins_go_on(company: Com
     assert (answer.status_code, answer.content) == (204, b"")
     refused_everywhere(person, old)
     refresh_refused(person)
-    assert other.everywhere() == [(200, None)] * 4
+    assert other.everywhere() == ALL_WELL
 
 
 @pytest.mark.requirement("ID-20", "ID-24")
 def test_another_password_ends_the_other_log_ins(company: Company) -> None:
-    person = company.hire("Careful", "sales_representative", company.root)
+    person = company.hire("Careful", "sales_representative", company.root, also=["support_agent"])
     other = company.person(person.login).sign_in()
     old = other.access_token
     body = {"current_password": PASSWORD, "new_password": "another-long-enough-phrase"}
@@ -193,7 +194,7 @@ def test_another_password_ends_the_other_log_ins(company: Company) -> None:
     refused_everywhere(other, old)
     refresh_refused(other)
     person.refresh()
-    until(lambda: person.everywhere() == [(200, None)] * 4, 10.0, "the log-in that changed it goes on")
+    until(lambda: person.everywhere() == ALL_WELL, 10.0, "the log-in that changed it goes on")
     company.person(person.login, "another-long-enough-phrase").sign_in()
 
 
@@ -231,10 +232,15 @@ def test_a_moved_department_changes_what_its_new_head_sees_without_a_new_token(c
         "identity/roles",
         {
             "name": f"Area head {uuid.uuid4().hex[:6]}",
-            "permissions": ["customers.customer:read", "sales.opportunity:read", "analytics.report:read"],
+            "permissions": [
+                *("customers.customer:read", "sales.opportunity:read", "billing.contract:read", "support.ticket:read"),
+                "analytics.report:read",
+            ],
             "scopes": {
                 "customers.*": {"*": {"scope": "department_tree", "set_id": None}},
                 "sales.*": {"*": {"scope": "department_tree", "set_id": None}},
+                "billing.*": {"*": {"scope": "department_tree", "set_id": None}},
+                "support.*": {"*": {"scope": "department_tree", "set_id": None}},
                 "analytics.*": {"*": {"scope": "department_tree", "set_id": None}},
             },
         },
@@ -244,7 +250,7 @@ def test_a_moved_department_changes_what_its_new_head_sees_without_a_new_token(c
     head = company.hire("Area Head", "general", area)
     admin.done("PATCH", f"identity/users/{head.id}", json={"role_ids": [role["id"]]})
     head.refresh()
-    until(lambda: head.everywhere() == [(200, None)] * 4, 10.0, "the new role is known everywhere")
+    until(lambda: head.everywhere() == ALL_WELL, 10.0, "the new role is known everywhere")
     member = company.hire("Team Member", "sales_representative", team)
     made = member.post("customers/customers", {"name": "In the moved team"})
     path = f"customers/customers/{made['id']}"

@@ -1,5 +1,6 @@
 """What is compared with the oracle, per kind of operation (matrix.py). Each check raises AssertionError for what differs."""
 
+import datetime as dt
 import json
 import uuid
 from collections.abc import Awaitable, Callable, Iterable
@@ -8,9 +9,9 @@ from random import Random
 from typing import Any
 
 from tests.scope import oracle
-from tests.scope.matrix import Row
-from tests.scope.stand import PERMISSIONS, Stand
-from tests.scope.world import Record, World
+from tests.scope.matrix import ACTIVITY, CONTACT, CONTRACT, CUSTOMER, NAMED_BY, OPPORTUNITY, PAYMENT, TICKET, Row
+from tests.scope.stand import PERMISSIONS, Stand, facts_of
+from tests.scope.world import NOW, Record, World
 
 from crm_testing.service import Answered, Caller
 
@@ -82,6 +83,11 @@ def absent() -> str:
     return str(uuid.uuid4())
 
 
+def named_by(row: Row) -> str:
+    """The field that the row's records are looked up by."""
+    return NAMED_BY.get(row.record or "", "name")
+
+
 def ids(answer: Answered) -> list[str]:
     return [item["id"] for item in answer["items"]]
 
@@ -114,13 +120,17 @@ async def check_list(bench: Bench, row: Row) -> None:
     same(whole["count"], len(expected), f"{row.path} counts")
     same((await listed(limit=1, count="estimate"))["count"], len(expected), f"{row.path} estimates")
     names = {one.id: one.name for one in expected}
-    same({item["id"]: item["name"] for item in whole["items"]}, names, f"{row.path} shows")
+    name = named_by(row)
+    same({item["id"]: item[name] for item in whole["items"]}, names, f"{row.path} shows")
     await _pages(bench, row, listed, expected)
+    # Later customers were transferred, which sales hasn't heard of.
+    if row.record == ACTIVITY and row.kind == "list" and bench.now == NOW:
+        await _about(bench, row, expected)
     gone = bench.seen(row.record, deleted=True)
     same(sorted(ids(await listed(limit=200, deleted="only"))), sorted(of(gone)), f"{row.path} lists of the deleted")
     # What is asked by values of what is not seen finds nothing, and counts nothing.
     for one in bench.random.sample(hidden, min(2, len(hidden))):
-        by_name = {"field": "name", "op": "eq", "value": one.name}
+        by_name = {"field": name, "op": "eq", "value": one.name}
         for asked in ({"filter": by_name}, {"q": one.name}, {"filter": {"field": "id", "op": "eq", "value": one.id}}):
             for counted in ("exact", "estimate"):
                 found = await listed(**asked, count=counted)
@@ -135,9 +145,22 @@ async def check_list(bench: Bench, row: Row) -> None:
             same((sorted(ids(found)), found["count"]), (sorted(of(owned)), len(owned)), f"{row.path} {by_owner}")
 
 
+async def _about(bench: Bench, row: Row, expected: list[Record]) -> None:
+    """What is about a record is shown to who sees that too, and only what they see of it."""
+    gone = [one for one in bench.world.of(CUSTOMER) if one.deleted]
+    for nowhere in [absent(), *(one.id for one in [*bench.hidden(CUSTOMER)[:2], *gone[:1]])]:
+        refused = await bench.ask(row, params={"about": f"{CUSTOMER}:{nowhere}"})
+        same((refused.status, refused.codes), (422, [("query:about", "link.unknown")]), f"{row.path} about {nowhere}")
+    for one in bench.seen(CUSTOMER)[:2]:
+        about = [activity for activity in expected if activity.customer == one.id]
+        found = await bench.ask(row, params={"about": f"{CUSTOMER}:{one.id}", "count": "exact"})
+        same((sorted(ids(found)), found["count"]), (sorted(of(about)), len(about)), f"{row.path} about {one}")
+
+
 async def _pages(bench: Bench, row: Row, listed: Callable[..., Awaitable[Answered]], expected: list[Record]) -> None:
     """Page after page: everything once, in order; a cursor is good for nobody else."""
-    sort = bench.random.choice(("name", "-name", "-updated_at", "created_at"))
+    name = named_by(row)
+    sort = bench.random.choice((name, f"-{name}", "-updated_at", "created_at"))
     limit = max(1, len(expected) // 3)
     seen: list[str] = []
     cursor = None
@@ -154,7 +177,7 @@ async def _pages(bench: Bench, row: Row, listed: Callable[..., Awaitable[Answere
             refused = await listed(other, sort=sort, limit=limit, cursor=cursor)
             same((refused.status, refused["code"]), (422, "cursor.invalid"), f"{row.path} with another's cursor")
     same(sorted(seen), sorted(of(expected)), f"{row.path} by pages of {limit}, {sort}")
-    if sort.endswith("name"):
+    if sort.endswith(name):
         order = [one.id for one in sorted(expected, key=lambda one: one.name, reverse=sort.startswith("-"))]
         same(seen, order, f"{row.path} in the order {sort}")
 
@@ -178,6 +201,68 @@ async def check_see(bench: Bench, row: Row) -> None:
 
 def _words(answer: Answered) -> Any:
     return {name: value for name, value in answer.body.items() if name != "trace_id"}
+
+
+async def check_timeline(bench: Bench, row: Row) -> None:
+    """Of a customer that is seen: the entries of its records that are seen, whatever of their history was told."""
+    nowhere = await bench.ask(row, place={"id": absent()})
+    same(nowhere.status, 404, f"{row.path} of nothing")
+    for customer in bench.sample(CUSTOMER, 3):
+        place = {"id": customer.id}
+        answer = await bench.ask(row, place=place, params={"limit": 200})
+        if customer.deleted or not bench.reaches(customer):
+            same((answer.status, _words(answer)), (404, _words(nowhere)), f"{row.path} of {customer}")
+            continue
+        seen = [one for one in _belonging(bench, customer) if not one.deleted and bench.reaches(one)]
+        _same_entries(row, answer["items"], seen, "shows")
+        (chosen,) = bench.random.sample(sorted({one.type for one in _belonging(bench, customer)}), 1)
+        of_type = await bench.ask(row, place=place, params={"limit": 200, "types": chosen})
+        _same_entries(row, of_type["items"], [one for one in seen if one.type == chosen], f"shows of {chosen}")
+        await _timeline_pages(bench, row, customer, [item["id"] for item in answer["items"]])
+        # Types of record that the caller may not read are left out, whatever the scope says.
+        blind = bench.caller("customers", permissions=["customers.customer:read", f"{chosen}:read"])
+        few = await bench.ask(row, caller=blind, place=place, params={"limit": 200})
+        allowed = [one for one in seen if one.type in (CUSTOMER, chosen)]
+        _same_entries(row, few["items"], allowed, f"shows to who may read {chosen} only")
+
+
+def _belonging(bench: Bench, customer: Record) -> list[Record]:
+    return [one for one in bench.world.records if customer.id in (one.id, one.customer)]
+
+
+def _same_entries(row: Row, items: list[dict[str, Any]], records: list[Record], words: str) -> None:
+    found = sorted((item["record"]["type"], item["record"]["id"], item["record"]["name"]) for item in items)
+    expected = [
+        (one.type, one.id, None if one.type == PAYMENT else one.name)
+        for one in records
+        # An activity has one entry, others one for each fact.
+        for _ in range(1 if one.type == ACTIVITY else 1 + len(facts_of(one)))
+    ]
+    same(found, sorted(expected), f"{row.path} {words}")
+
+
+async def _timeline_pages(bench: Bench, row: Row, customer: Record, whole: list[str]) -> None:
+    paged: list[str] = []
+    asked: dict[str, Any] = {"limit": max(1, len(whole) // 3)}
+    while True:
+        page = await bench.ask(row, place={"id": customer.id}, params=asked)
+        paged += ids(page)
+        if page["next"] is None:
+            break
+        asked["cursor"] = page["next"]
+        others = [user for user in bench.world.roles if user != bench.user and _sees_as(bench, user, customer)]
+        for other in others[:1]:
+            refused = await bench.ask(
+                row, caller=bench.caller("customers", user=other), place={"id": customer.id}, params=asked
+            )
+            same((refused.status, refused["code"]), (422, "cursor.invalid"), f"{row.path} with another's cursor")
+    same(paged, whole, f"{row.path} by pages")
+
+
+def _sees_as(bench: Bench, user: str, record: Record) -> bool:
+    plain = {"owner": record.owner, "members": record.members}
+    world = bench.world
+    return bool(oracle.allowed(world.organisation, world.roles[user], user, record.type, plain, "read", bench.now))
 
 
 async def check_act(bench: Bench, row: Row) -> None:
@@ -208,32 +293,97 @@ async def check_act(bench: Bench, row: Row) -> None:
         same(found, expected, f"{row.method} {row.path} of {record}")
 
 
+async def check_take(bench: Bench, row: Row) -> None:
+    """With a stale version too. Members of queues are not among the callers: they may not see queues."""
+    assert row.record is not None
+    for record in [None, *bench.sample(row.record, 4)]:
+        answer = await bench.ask(row, place={"id": absent() if record is None else record.id}, match=STALE)
+        expected: tuple[int, str | None] = (412, "record.stale")
+        if record is None or record.deleted or not bench.reaches(record):
+            expected = (404, "record.not_found")
+        elif record.owner == bench.user:
+            expected = (200, None)
+        elif record.owner is not None:
+            expected = (409, "ticket.already_assigned")
+        elif not bench.reaches(record, "write"):
+            expected = (403, "scope.record")
+        same((answer.status, answer.body.get("code")), expected, f"{row.path} of {record}")
+
+
+@dataclass(frozen=True)
+class _Below:
+    """What a new record names. record: the type of it. member: of the body. code: when it is unknown; None: it is not compared.
+
+    pointer: to it. refused: why a new one is refused all the same below what is seen; None: it is made.
+    """
+
+    record: str
+    member: str
+    code: str | None
+    pointer: str
+    refused: str | None = None
+
+    def names(self, record_id: str) -> dict[str, Any]:
+        """The part of the body."""
+        return {self.member: [{"type": self.record, "id": record_id}] if self.member == "links" else record_id}
+
+
+_BELOW: dict[str, tuple[_Below, ...]] = {
+    CUSTOMER: (_Below(CUSTOMER, "parent_id", "customer.parent_unknown", "/parent_id"),),
+    CONTACT: (_Below(CUSTOMER, "customer_id", "contact.customer_unknown", "/customer_id"),),
+    OPPORTUNITY: (_Below(CUSTOMER, "customer_id", None, "/customer_id"),),
+    ACTIVITY: tuple(
+        _Below(linked, "links", "link.unknown", "/links/0")
+        for linked in (CUSTOMER, CONTACT, OPPORTUNITY, CONTRACT, TICKET)
+    ),
+    TICKET: (_Below(CUSTOMER, "customer_id", "ticket.customer_unknown", "/customer_id"),),
+    CONTRACT: (_Below(CUSTOMER, "customer_id", "contract.customer_unknown", "/customer_id"),),
+    # All contracts are drafts, which nobody pays for; whether one is seen is asked before.
+    PAYMENT: (_Below(CONTRACT, "contract_id", "payment.contract_unknown", "/contract_id", "contract.not_active"),),
+}
+
+
+def _needed(bench: Bench, record_type: str) -> dict[str, Any]:
+    """What a new record must have besides what it is below."""
+    if record_type == PAYMENT:
+        return {"amount": {"amount": "1.00", "currency": "USD"}, "paid_on": bench.now.date().isoformat()}
+    named = {NAMED_BY.get(record_type, "name"): "New"}
+    return named | ({"kind": "call"} if record_type == ACTIVITY else {})
+
+
 async def check_create(bench: Bench, row: Row) -> None:
     assert row.record is not None
     users = list(bench.world.organisation["users"])
-    customers = bench.world.of("customers.customer")
-    below = "parent_id" if row.record == "customers.customer" else "customer_id"
-    unknown = {
-        "customers.customer": "customer.parent_unknown",
-        "customers.contact": "contact.customer_unknown",
-        "sales.opportunity": None,
-    }[row.record]
+    needed = _needed(bench, row.record)
     for user in bench.random.sample(users, min(4, len(users))):
-        body = {"name": "New", "owner_id": user, below: absent()}
+        body = {**needed, "owner_id": user, **_BELOW[row.record][0].names(absent())}
         answer = await bench.ask(row, json=body)
         if user != bench.user and not bench.may_give(row.record, user):
             same((answer.status, answer["code"]), (403, "scope.target_out_of_scope"), f"{row.path} for {user}")
         else:
             # Good so far; what it belongs to is not there.
             same(answer.status, 422, f"{row.path} for {user}")
-    for one in [c for c in customers if c.deleted or not bench.reaches(c)][:3]:
-        answer = await bench.ask(row, json={"name": "New", below: one.id})
+    for below in _BELOW[row.record]:
+        await _create_below(bench, row, below, needed)
+
+
+async def _create_below(bench: Bench, row: Row, below: _Below, needed: dict[str, Any]) -> None:
+    assert row.record is not None
+    # Activities begin neither about what is deleted, nor about what is a deleted customer's; other records stand below what is seen.
+    gone = {one.id for one in bench.world.of(CUSTOMER) if one.deleted} if below.member == "links" else set()
+    refused = [c for c in bench.world.of(below.record) if c.deleted or not bench.reaches(c)][:3]
+    refused += [c for c in bench.seen(below.record) if c.customer in gone][:1]
+    for one in refused:
+        answer = await bench.ask(row, json={**needed, **below.names(one.id)})
         same(answer.status, 422, f"{row.path} below {one}")
-        same([error[0] for error in answer.codes], [f"/{below}"], f"{row.path} below {one}")
-        if unknown:
-            same([error[1] for error in answer.codes], [unknown], f"{row.path} below {one}")
-    for one in bench.seen("customers.customer")[:1]:
-        answer = await bench.ask(row, json={"name": "New", below: one.id})
+        same([error[0] for error in answer.codes], [below.pointer], f"{row.path} below {one}")
+        if below.code:
+            same([error[1] for error in answer.codes], [below.code], f"{row.path} below {one}")
+    for one in [c for c in bench.seen(below.record) if c.customer not in gone][:1]:
+        answer = await bench.ask(row, json={**needed, **below.names(one.id)})
+        if below.refused:
+            same((answer.status, answer["code"]), (409, below.refused), f"{row.path} below {one}")
+            continue
         same(answer.status, 201, f"{row.path} below {one}")
         async with bench.stand.services[row.service].database.write(_context(bench)) as session:
             table = row.record.split(".")[1]
@@ -272,22 +422,28 @@ async def check_batch(bench: Bench, row: Row) -> None:
             named = (absent() if record is None else record.id) if by == "id" else {"system": "test", "id": absent()}
             if record is not None and by == "external_ref":
                 named = record.ref
-            rows.append({by: named, "name": "Other" if record is None else record.name})
+            rows.append({by: named, named_by(row): "Other" if record is None else record.name})
         answer = await bench.ask(row, json={"mode": "change", "rows": rows})
         same(answer.status, 200, row.path)
         same(_codes(answer), expected, f"{row.path} by {by}: {rows}")
         done = [one.get("done") for one in answer["rows"]]
         same(done, ["unchanged" if code is None else None for code in expected], row.path)
     # A reference that is taken is refused alike, whoever may see by what.
-    taken = [{"external_ref": record.ref, **_new(record)} for record in records if record is not None]
+    taken = [{"external_ref": record.ref, **_new(bench, record)} for record in records if record is not None]
     if taken:
         answer = await bench.ask(row, json={"mode": "create", "rows": taken})
         same(set(_codes(answer)), {"record.external_ref_taken"}, f"{row.path} with references that are taken")
     same(await _owners(bench, row), before, f"{row.path} changed something")
 
 
-def _new(record: Record) -> dict[str, Any]:
-    return {"name": "New"} | ({"customer_id": record.customer} if record.type == "customers.contact" else {})
+def _new(bench: Bench, record: Record) -> dict[str, Any]:
+    """A new record like this one."""
+    if record.type == TICKET:
+        return {"subject": "New", "stranger_name": "Kim"}
+    needed = _needed(bench, record.type)
+    (below, *_) = _BELOW[record.type]
+    above = record.contract or record.customer
+    return needed if above is None or record.type == OPPORTUNITY else {**needed, **below.names(above)}
 
 
 async def check_rows(bench: Bench, row: Row) -> None:
@@ -329,7 +485,9 @@ async def check_transfer_many(bench: Bench, row: Row) -> None:
         to = bench.random.choice(targets or users)
         records = bench.world.of(row.record)
         if by == "filter":
-            body: dict[str, Any] = {"filter": {"field": "name", "op": "starts_with", "value": row.record.split(".")[1]}}
+            body: dict[str, Any] = {
+                "filter": {"field": named_by(row), "op": "starts_with", "value": row.record.split(".")[1]}
+            }
             asked = [one for one in records if _verdict(bench, one, "transfer") is None]
         else:
             asked = bench.sample(row.record, 3)
@@ -415,10 +573,19 @@ def _money(records: Iterable[Record]) -> dict[str, str]:
     return {"amount": f"{minor // 100}.{minor % 100:02}", "currency": "USD"}
 
 
-async def check_report(bench: Bench, row: Row) -> None:
+def _two_months(bench: Bench) -> tuple[dt.date, dt.date, dict[str, str]]:
+    """The days that figures are asked for, and the parameters that ask for them."""
     last = bench.now.date()
     first = last - (last - last.replace(day=1)) - (last.replace(day=1) - last.replace(month=last.month - 1, day=1))
-    params = {"from": first.isoformat(), "to": last.isoformat()}
+    return first, last, {"from": first.isoformat(), "to": last.isoformat()}
+
+
+#: Outcomes of which contracts and payments count.
+_COUNTING = {CONTRACT: ("active", "terminated"), PAYMENT: ("approved",)}
+
+
+async def check_report(bench: Bench, row: Row) -> None:
+    first, last, params = _two_months(bench)
 
     def within(record_type: str, outcome: str | None = None) -> list[Record]:
         return [one for one in bench.seen(record_type) if first <= one.day <= last and outcome in (None, one.outcome)]
@@ -432,9 +599,14 @@ async def check_report(bench: Bench, row: Row) -> None:
             "new_opportunities": len(within("sales.opportunity")),
             "won": len(deals["won"]),
             "lost": len(deals["lost"]),
+            "activities": len(within(ACTIVITY)),
         }
         same({name: figures[name]["current"]["count"] for name in expected}, expected, f"{row.path} {params}")
         same(figures["won"]["current"]["value"], _money(deals["won"]), f"{row.path} {params}")
+        for name, record_type in (("contracts", CONTRACT), ("payments", PAYMENT)):
+            counted_ones = [one for one in within(record_type) if one.outcome in _COUNTING[record_type]]
+            money = {"count": len(counted_ones), "value": _money(counted_ones)}
+            same(figures[name]["current"], money, f"{row.path} {params} {name}")
         blind = await bench.ask(
             row, params=params, caller=bench.caller("analytics", permissions=["analytics.report:read"])
         )
@@ -470,6 +642,36 @@ async def check_report(bench: Bench, row: Row) -> None:
         caller=bench.caller("analytics", permissions=["analytics.report:read"]),
     )
     same((blind.status, blind["code"]), (403, "permission.missing"), f"{row.path} for who may read no opportunities")
+
+
+async def check_money_report(bench: Bench, row: Row) -> None:
+    """row.record: of which the figures are."""
+    first, last, params = _two_months(bench)
+    record_type = str(row.record)
+    figure = {CONTRACT: "signed", PAYMENT: "received"}[record_type]
+    counted = [
+        one for one in bench.seen(record_type) if first <= one.day <= last and one.outcome in _COUNTING[record_type]
+    ]
+    names = {one.id: one.name for one in bench.seen(CUSTOMER)}
+
+    def figures(ones: list[Record]) -> dict[str, Any]:
+        return {"count": len(ones), "value": _money(ones)}
+
+    for group, key_of in (("user", lambda one: one.credited), ("customer", lambda one: one.customer)):
+        answer = await bench.ask(row, params={**params, "group_by": group})
+        same(answer["total"][figure], figures(counted), f"{row.path} {params}")
+        keys = {key_of(one) for one in counted}
+        expected = {key: figures([one for one in counted if key_of(one) == key]) for key in keys}
+        same({one["key"]: one[figure] for one in answer["rows"]}, expected, f"{row.path} {params} by {group}")
+        if group == "customer":
+            labels = {one["key"]: one["label"] for one in answer["rows"]}
+            same(labels, {key: names.get(key, key) for key in keys}, f"{row.path} {params}: names of customers")
+    blind = await bench.ask(
+        row,
+        params={**params, "group_by": "user"},
+        caller=bench.caller("analytics", permissions=["analytics.report:read"]),
+    )
+    same((blind.status, blind["code"]), (403, "permission.missing"), f"{row.path} for who may read no {record_type}")
 
 
 async def check_log(bench: Bench, row: Row) -> None:
@@ -524,6 +726,7 @@ CHECKS: dict[str, Callable[[Bench, Row], Awaitable[None]]] = {
     "list": check_list,
     "search": check_list,
     "see": check_see,
+    "timeline": check_timeline,
     "act": check_act,
     "create": check_create,
     "batch": check_batch,
@@ -533,7 +736,9 @@ CHECKS: dict[str, Callable[[Bench, Row], Awaitable[None]]] = {
     "pool": check_pool,
     "pool-history": check_pool,
     "assign": check_assign,
+    "take": check_take,
     "report": check_report,
+    "money-report": check_money_report,
     "log": check_log,
     "users": check_users,
     "user": check_user,

@@ -10,8 +10,11 @@ One row per operation, written out: a route that is added to a service and not t
 | batch, advance-rows, outcome-rows | the same three, per row |
 | transfer-many | by filter and by ids: exactly what is seen and may be transferred changes hands, to nobody out of reach |
 | create | for whom, and below which customer |
+| take | a ticket: 404 when invisible, 409 when somebody has it, else as `act` |
 | claim, release-row, pool, pool-history, assign | the public pool: its members, and nobody else |
+| timeline | a customer that is seen: exactly the entries of the records that are seen; 404 for other customers |
 | report | figures over the visible records |
+| money-report | the same of contracts or payments, by user and by customer; and only names of customers that are seen |
 | log | only for those who reach everything |
 | users, user, user-act | identity: the users that the scope reaches, and oneself |
 | none | no record with an owner is in it; `reason` says why |
@@ -20,6 +23,10 @@ One row per operation, written out: a route that is added to a service and not t
 from dataclasses import dataclass
 
 CUSTOMER, CONTACT, OPPORTUNITY, USER = "customers.customer", "customers.contact", "sales.opportunity", "identity.user"
+TICKET, CONTRACT, PAYMENT, ACTIVITY = "support.ticket", "billing.contract", "billing.payment", "sales.activity"
+
+#: The field that checks look records up by, where it isn't `name`.
+NAMED_BY = {TICKET: "subject", ACTIVITY: "subject", PAYMENT: "reference"}
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,7 @@ def _standard(service: str, plural: str, record: str) -> list[Row]:
         Row("GET", f"{one}/history", "see", record, deleted="shown"),
         Row("GET", f"{one}/owners", "see", record, deleted="shown"),
         Row("GET", f"{one}/members", "see", record),
-        Row("PATCH", one, "act", record, body={"name": "Other"}),
+        Row("PATCH", one, "act", record, body={NAMED_BY.get(record, "name"): "Other"}),
         Row("DELETE", one, "act", record, "delete"),
         Row("POST", f"{one}/restore", "act", record, "delete", deleted="shown"),
         Row("POST", f"{one}/transfer", "act", record, "transfer", body={"to_user_id": "<target>"}),
@@ -78,6 +85,7 @@ def _none(reason: str, *operations: str) -> list[Row]:
 
 
 _C, _S, _A, _I = "/api/customers/v1", "/api/sales/v1", "/api/analytics/v1", "/api/identity/v1"
+_T, _B = "/api/support/v1", "/api/billing/v1"
 
 ROWS: tuple[Row, ...] = (
     # customers
@@ -87,6 +95,7 @@ ROWS: tuple[Row, ...] = (
     Row("POST", f"{_C}/customers/{{id}}/unlock", "act", CUSTOMER),
     Row("POST", f"{_C}/customers/{{id}}/release", "act", CUSTOMER, "transfer", by_ownership=True, body={"reason": "x"}),
     Row("GET", f"{_C}/customers/{{id}}/pool-history", "see", CUSTOMER),
+    Row("GET", f"{_C}/customers/{{id}}/timeline", "timeline", CUSTOMER),
     Row("POST", f"{_C}/customers/{{id}}/claim", "claim", CUSTOMER),
     Row("GET", f"{_C}/pools/{{id}}/customers", "pool", CUSTOMER),
     Row("GET", f"{_C}/pools/{{id}}/history", "pool-history", CUSTOMER),
@@ -108,6 +117,7 @@ ROWS: tuple[Row, ...] = (
     Row("POST", f"{_S}/opportunities/{{id}}/hold", "act", OPPORTUNITY, body={"reason": "x"}),
     Row("POST", f"{_S}/opportunities/{{id}}/reopen", "act", OPPORTUNITY, body={}),
     Row("GET", f"{_S}/opportunities/{{id}}/stages", "see", OPPORTUNITY),
+    *_standard("sales", "activities", ACTIVITY),
     *_none(
         f"products: {_NOBODYS}",
         f"GET {_S}/products",
@@ -129,10 +139,58 @@ ROWS: tuple[Row, ...] = (
         f"PATCH {_S}/pipelines/{{id}}",
         f"PUT {_S}/pipelines/{{id}}/stages",
     ),
+    # billing
+    *_standard("billing", "contracts", CONTRACT),
+    *_standard("billing", "payments", PAYMENT),
+    Row("GET", f"{_B}/contracts/{{id}}/instalments", "see", CONTRACT),
+    Row("PUT", f"{_B}/contracts/{{id}}/instalments", "act", CONTRACT, body={"instalments": []}),
+    Row("GET", f"{_B}/contracts/{{id}}/balance", "see", CONTRACT),
+    Row("GET", f"{_B}/contracts/{{id}}/ledger", "see", CONTRACT),
+    Row("POST", f"{_B}/contracts/{{id}}/submit", "act", CONTRACT, body={}),
+    Row("POST", f"{_B}/contracts/{{id}}/terminate", "act", CONTRACT, body={"reason": "x"}),
+    Row("POST", f"{_B}/contracts/{{id}}/void", "act", CONTRACT),
+    *_none(
+        "only who submitted it takes it back, whoever else may change it: services/billing/tests/contract/test_approval.py",
+        f"POST {_B}/contracts/{{id}}/withdraw",
+    ),
+    *_none(
+        "an opportunity that isn't seen is 422 like one that isn't there: services/billing/tests/contract/test_drafts.py",
+        f"POST {_B}/contracts/from-opportunity",
+    ),
+    *_none(
+        "seen by who submitted and who approves, never by a scope: libs/approvals/tests/test_decisions.py, test_lists.py",
+        f"GET {_B}/approvals",
+        f"GET {_B}/approvals/{{id}}",
+        f"POST {_B}/approvals/{{id}}/approve",
+        f"POST {_B}/approvals/{{id}}/reject",
+        f"POST {_B}/approvals/{{id}}/withdraw",
+    ),
+    # support
+    *_standard("support", "tickets", TICKET),
+    Row("POST", f"{_T}/tickets/{{id}}/claim", "take", TICKET),
+    Row("POST", f"{_T}/tickets/{{id}}/assign", "act", TICKET, "transfer", body={"user_id": None}),
+    Row("POST", f"{_T}/tickets/{{id}}/move", "act", TICKET, body={"status": "pending"}),
+    Row("POST", f"{_T}/tickets/{{id}}/replies", "act", TICKET, body={"text": "x"}),
+    Row("GET", f"{_T}/tickets/{{id}}/replies", "see", TICKET),
+    Row("GET", f"{_T}/tickets/{{id}}/requester", "see", TICKET),
+    *_none(
+        "what waits is nobody's, and its queue's members see it: services/support/tests/ticket/test_assignment.py",
+        f"GET {_T}/queues/mine/tickets",
+        f"GET {_T}/queues/{{id}}/tickets",
+    ),
+    *_none(
+        f"the settings of queues: {_NOBODYS}",
+        f"GET {_T}/queues",
+        f"POST {_T}/queues",
+        f"GET {_T}/queues/{{id}}",
+        f"PATCH {_T}/queues/{{id}}",
+    ),
     # analytics
     Row("GET", f"{_A}/reports/sales-brief", "report"),
     Row("GET", f"{_A}/reports/opportunity-outcomes", "report", OPPORTUNITY),
     Row("GET", f"{_A}/reports/funnel", "report", OPPORTUNITY),
+    Row("GET", f"{_A}/reports/contract-values", "money-report", CONTRACT),
+    Row("GET", f"{_A}/reports/payments-received", "money-report", PAYMENT),
     Row("GET", f"{_A}/events", "log"),
     # identity
     Row("GET", f"{_I}/users", "users", USER),

@@ -4,12 +4,12 @@ analytics. What is asked of them goes over ASGI with real tokens.
 
 import datetime as dt
 import uuid
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from tests.scope.world import NOW, Record, World
+from tests.scope.world import NOW, RECORDS, Record, World
 
 from crm_authz import Place, Rule, TokenIssuer, apply_state, unite
 from crm_authz.tables import record_member
@@ -29,23 +29,73 @@ PERMISSIONS = (
     "customers.contact:*",
     "customers.pool:read",
     "sales.*:*",
+    # Not support.queue:read: members of a queue see more than their scope, which services/support shows.
+    "support.ticket:*",
+    "billing.contract:*",
+    "billing.payment:*",
     "analytics.*:*",
     "identity.user:*",
 )
 _SETTINGS: dict[str, dict[str, Any]] = {"identity": {"key_secret": "k" * 32}}
 _EMPTIED = {
-    "customers": ("contact", "customer", "record_member"),
-    "sales": ("opportunity_line", "opportunity", "customer_replica", "record_member"),
+    "customers": (
+        "timeline_entry",
+        "opportunity_replica",
+        "activity_replica",
+        "contract_replica",
+        "payment_replica",
+        "ticket_replica",
+        "contact",
+        "customer",
+        "record_member",
+    ),
+    "sales": (
+        "activity",
+        "opportunity_line",
+        "opportunity",
+        "customer_replica",
+        "contact_replica",
+        "contract_replica",
+        "ticket_replica",
+        "record_member",
+    ),
     "analytics": (
         "opportunity_fact",
         "opportunity_product",
         "stage_entry",
         "customer_fact",
         "contact_fact",
+        "contract_fact",
+        "contract_product",
+        "payment_fact",
+        "payment_product",
+        "activity_fact",
+        "record_member",
+    ),
+    "support": ("reply", "ticket", "customer_replica", "contact_replica", "record_member"),
+    # Nothing is entered into the ledger: what stands there can't be removed.
+    "billing": (
+        "payment_allocation",
+        "payment",
+        "contract_instalment",
+        "contract_line",
+        "contract",
+        "customer_replica",
+        "product_replica",
+        "opportunity_replica",
         "record_member",
     ),
     "identity": ("app_user",),
 }
+#: What analytics makes figures of.
+_COUNTED = (
+    "customers.customer",
+    "customers.contact",
+    "sales.opportunity",
+    "sales.activity",
+    "billing.contract",
+    "billing.payment",
+)
 
 
 @dataclass
@@ -102,11 +152,18 @@ class Stand:
                     await _write_customers(session, world)
                 elif name == "sales":
                     await self._write_opportunities(session, world)
+                    await _write_activities(session, world)
+                elif name == "support":
+                    await _write_tickets(session, world)
+                elif name == "billing":
+                    await _write_contracts(session, world)
                 elif name == "identity":
                     await _write_users(session, world)
                 await _organise(session, world)
         if "analytics" in self.services:
-            await self.services["analytics"].hear(*self._events(world))
+            await self.services["analytics"].hear(*self._events(world, _COUNTED))
+        if "customers" in self.services:
+            await self.services["customers"].hear(*self._events(world, RECORDS))
 
     async def _write_opportunities(self, session: WriteSession, world: World) -> None:
         (row,) = await session.connection.fetch(
@@ -117,18 +174,7 @@ class Stand:
         from crm_sales.customer.tables import customer_replica
         from crm_sales.opportunity.tables import opportunity
 
-        replica = [
-            {
-                "id": one.id,
-                "version": 1,
-                "number": f"C{index}",
-                "name": one.name,
-                "lifecycle": "prospect",
-                "owner_id": one.owner,
-                "deleted": one.deleted,
-            }
-            for index, one in enumerate(world.of("customers.customer"))
-        ]
+        replica = [{**row, "lifecycle": "prospect"} for row in _customer_copies(world)]
         await insert_rows(session, customer_replica, replica)
         rows = [
             {
@@ -149,30 +195,45 @@ class Stand:
         await insert_rows(session, opportunity, rows)
         await _write_members(session, [*world.of("customers.customer"), *world.of("sales.opportunity")])
 
-    def _events(self, world: World) -> list[Envelope]:
+    def _events(self, world: World, types: Collection[str]) -> list[Envelope]:
+        """What is told of the world's records of these types."""
         found = []
         for record in world.records:
+            if record.type not in types:
+                continue
             topic = f"crm.{record.type}"
             found.append(_event(f"{topic}.created.v1", record, 1, self._state(record)))
-            closing = {"outcome": record.outcome, "closed_on": record.day.isoformat()}
-            if record.outcome != "open":
-                found.append(_event(f"{topic}.{record.outcome}.v1", record, 2, self._state(record, **closing)))
+            facts = facts_of(record)
+            after: dict[str, Any] = {}
+            for version, (fact, after) in enumerate(facts, 2):
+                found.append(_event(f"{topic}.{fact}.v1", record, version, self._state(record, **after)))
             if record.deleted:
-                state = self._state(record, **(closing if record.outcome != "open" else {}), deleted=True)
-                found.append(_event(f"{topic}.deleted.v1", record, 3, state))
+                state = self._state(record, **after, deleted=True)
+                found.append(_event(f"{topic}.deleted.v1", record, len(facts) + 2, state))
         return found
 
     def _state(self, record: Record, **more: Any) -> dict[str, Any]:
         state = {
             **registry.examples[f"crm.{record.type}.created.v1"]["state"],
             "name": record.name,
+            "subject": record.name,
             "owner_id": record.owner,
             "created_at": _noon(record.day).isoformat(),
             "updated_at": _noon(record.day).isoformat(),
         }
+        if record.customer is not None:
+            state["customer_id"] = record.customer
+        day = record.day.isoformat()
+        amount = {"amount": f"{record.minor // 100}.{record.minor % 100:02}", "currency": "USD"}
         if record.type == "sales.opportunity":
-            amount = {"amount": f"{record.minor // 100}.{record.minor % 100:02}", "currency": "USD"}
-            state |= {"opened_on": record.day.isoformat(), "value": amount, "weighted_value": amount}
+            state |= {"opened_on": day, "value": amount, "weighted_value": amount}
+        elif record.type == "sales.activity":
+            state |= {"happened_at": _noon(record.day).isoformat()}
+        elif record.type == "billing.contract":
+            signed_on = day if record.number % 2 else None
+            state |= {"value": amount, "signed_on": signed_on}
+        elif record.type == "billing.payment":
+            state |= {"amount": amount, "contract_id": record.contract, "paid_on": day}
         return state | more
 
 
@@ -186,6 +247,18 @@ def _rule(text: str) -> Rule:
 def _noon(day: dt.date) -> dt.datetime:
     """Noon in Seoul, where the company is."""
     return dt.datetime.combine(day, dt.time(3), dt.UTC)
+
+
+def facts_of(record: Record) -> list[tuple[str, dict[str, Any]]]:
+    """What is told of a record after its creation: each fact, and what is so from then on."""
+    if record.type == "sales.opportunity" and record.outcome != "open":
+        return [(record.outcome, {"outcome": record.outcome, "closed_on": record.day.isoformat()})]
+    if record.type == "billing.contract" and record.outcome != "draft":
+        ended = [("terminated", {"status": "terminated"})] if record.outcome == "terminated" else []
+        return [("approved", {"status": "active"}), *ended]
+    if record.type == "billing.payment" and record.outcome == "approved":
+        return [("approved", {"status": "approved"})]
+    return []
 
 
 def _event(kind: str, record: Record, version: int, state: dict[str, Any]) -> Envelope:
@@ -202,17 +275,21 @@ def _event(kind: str, record: Record, version: int, state: dict[str, Any]) -> En
         "access": {"owner_id": record.owner, "members": members},
         "credit": credit,
     }
+    if "approved_on" in data:
+        data["approved_on"] = record.day
+    if "paid_for" in data:
+        data["paid_for"] = {"customer_id": record.customer}
     return envelope(registry.events[kind], uuid.UUID(record.id), data)
 
 
-def _standing(index: int, record: Record) -> dict[str, Any]:
-    """What every record's row has."""
+def _standing(index: int, record: Record, *, named_by: str = "name") -> dict[str, Any]:
+    """What every record's row has. named_by: the column of its name."""
     at = _noon(record.day) + dt.timedelta(seconds=index)
     return {
         "id": record.id,
         "version": 1,
         "number": f"N{index}",
-        "name": record.name,
+        named_by: record.name,
         "owner_id": record.owner,
         "external_system": "test",
         "external_id": record.name,
@@ -274,6 +351,106 @@ async def _write_customers(session: WriteSession, world: World) -> None:
     ]
     await insert_rows(session, contact, contacts)
     await _write_members(session, [*world.of("customers.customer"), *world.of("customers.contact")])
+
+
+async def _write_tickets(session: WriteSession, world: World) -> None:
+    from crm_support.customer.tables import CUSTOMERS
+    from crm_support.ticket.tables import ticket
+
+    await insert_rows(session, CUSTOMERS.table, _customer_copies(world))
+    tickets = [
+        {
+            **_standing(index, one, named_by="subject"),
+            "customer_id": one.customer,
+            "channel": "api",
+            "priority": "normal",
+            "status": "open",
+            "queue": "general",
+        }
+        for index, one in enumerate(world.of("support.ticket"))
+    ]
+    await insert_rows(session, ticket, tickets)
+    await _write_members(session, [*world.of("customers.customer"), *world.of("support.ticket")])
+
+
+async def _write_activities(session: WriteSession, world: World) -> None:
+    """After the opportunities: what an activity can be about is there, with its members."""
+    from crm_sales.activity.tables import activity
+    from crm_sales.contact.tables import CONTACTS
+    from crm_sales.contract.tables import CONTRACTS
+    from crm_sales.ticket.tables import TICKETS
+
+    contacts = [
+        {"id": one.id, "version": 1, "customer_id": one.customer, "owner_id": one.owner, "deleted": one.deleted}
+        for one in world.of("customers.contact")
+    ]
+    await insert_rows(session, CONTACTS.table, contacts)
+    for replica, record_type in ((CONTRACTS, "billing.contract"), (TICKETS, "support.ticket")):
+        copies = [
+            {"id": one.id, "version": 1, "customer_id": one.customer, "owner_id": one.owner, "deleted": one.deleted}
+            for one in world.of(record_type)
+        ]
+        await insert_rows(session, replica.table, copies)
+    activities = [
+        {
+            **_standing(index, one, named_by="subject"),
+            "kind": "call",
+            "happened_at": _noon(one.day),
+            "direction": "none",
+            "links_ids": [one.customer],
+            "links_types": ["customers.customer"],
+            "customer_id": one.customer,
+            "participants": [],
+        }
+        for index, one in enumerate(world.of("sales.activity"))
+    ]
+    await insert_rows(session, activity, activities)
+    records = ("customers.contact", "billing.contract", "support.ticket", "sales.activity")
+    await _write_members(session, [one for record_type in records for one in world.of(record_type)])
+
+
+async def _write_contracts(session: WriteSession, world: World) -> None:
+    """Drafts, because only they change; and payments that were withdrawn, because they stand for nothing that is open."""
+    from crm_billing.contract.tables import contract
+    from crm_billing.customer.tables import CUSTOMERS
+    from crm_billing.payment.tables import payment
+
+    await insert_rows(session, CUSTOMERS.table, _customer_copies(world))
+    contracts = [
+        {**_standing(index, one), "customer_id": one.customer, "status": "draft"}
+        for index, one in enumerate(world.of("billing.contract"))
+    ]
+    await insert_rows(session, contract, contracts)
+    payments = [
+        {
+            **_standing(index, one, named_by="reference"),
+            "contract_id": one.contract,
+            "amount_currency": "USD",
+            "amount_minor": 100 + one.number,
+            "paid_on": one.day,
+            "method": "cash",
+            "status": "withdrawn",
+        }
+        for index, one in enumerate(world.of("billing.payment"))
+    ]
+    await insert_rows(session, payment, payments)
+    records = ("customers.customer", "billing.contract", "billing.payment")
+    await _write_members(session, [one for record_type in records for one in world.of(record_type)])
+
+
+def _customer_copies(world: World) -> list[dict[str, Any]]:
+    """Customers as every replica of them knows them."""
+    return [
+        {
+            "id": one.id,
+            "version": 1,
+            "number": f"C{index}",
+            "name": one.name,
+            "owner_id": one.owner,
+            "deleted": one.deleted,
+        }
+        for index, one in enumerate(world.of("customers.customer"))
+    ]
 
 
 async def _write_members(session: WriteSession, records: Iterable[Record]) -> None:
@@ -386,4 +563,4 @@ async def _without_foreign_keys(where: Running) -> None:
             await session.connection.execute(f'ALTER TABLE {row["name"]} DROP CONSTRAINT "{row["conname"]}"')
 
 
-__all__ = ["PERMISSIONS", "Stand", "standing", "templates"]
+__all__ = ["PERMISSIONS", "Stand", "facts_of", "standing", "templates"]

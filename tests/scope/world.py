@@ -10,7 +10,16 @@ from random import Random
 from typing import Any
 
 NOW = dt.datetime(2026, 11, 23, 3, 0, tzinfo=dt.UTC)
-RECORDS = ("customers.customer", "customers.contact", "sales.opportunity")
+#: What others are below stands before them.
+RECORDS = (
+    "customers.customer",
+    "customers.contact",
+    "sales.opportunity",
+    "sales.activity",
+    "support.ticket",
+    "billing.contract",
+    "billing.payment",
+)
 CLASSES = ("read", "write", "delete", "transfer", "export")
 RULES = ("self", "peers", "subordinates", "department", "department_tree", "all")
 #: From here on every membership with an end has ended.
@@ -19,7 +28,10 @@ LATER = dt.timedelta(hours=2)
 
 @dataclass
 class Record:
-    """One record. members: {"user", "right", "expires_at"}. pool: of a customer that waits in one."""
+    """One record. members: {"user", "right", "expires_at"}. pool: of a customer that waits in one. contract: of a payment.
+
+    outcome: of an opportunity; of contracts and payments the status that analytics hears of (billing has them as they can be changed).
+    """
 
     id: str
     type: str
@@ -31,6 +43,7 @@ class Record:
     day: dt.date
     customer: str | None = None
     pool: str | None = None
+    contract: str | None = None
     outcome: str = "open"
     minor: int = 0
     credited: str | None = None
@@ -139,7 +152,7 @@ def _roles(random: Random, sets: list[str]) -> list[dict[str, dict[str, str]]]:
 
     roles = []
     for _ in range(random.choice((1, 1, 2, 3))):
-        keys = [*RECORDS, "customers.*", "sales.*", "*", "identity.user", "analytics.event"]
+        keys = [*RECORDS, "customers.*", "sales.*", "support.*", "billing.*", "*", "identity.user", "analytics.event"]
         role = {key: classes() for key in keys if random.random() < 0.45}
         roles.append(role or {"*": {"*": rule()}})
     return roles
@@ -175,11 +188,23 @@ def _add_records(random: Random, new_id: Any, world: World, count: int) -> None:
             )
             if record_type == "customers.customer" and random.random() < 0.2:
                 record.owner, record.pool = None, random.choice(world.pools).id
+            elif record_type == "billing.payment":
+                record.contract = random.choice(world.of("billing.contract")).id
             elif record_type != "customers.customer":
                 record.customer = random.choice(world.of("customers.customer")).id
             if record_type == "sales.opportunity":
                 record.outcome = random.choice(("open", "won", "lost"))
                 record.minor = random.randint(1, 10**6)
+            elif record_type == "billing.contract":
+                record.outcome = random.choice(("draft", "active", "active", "terminated"))
+                record.minor = random.randint(1, 10**6)
+            elif record_type == "billing.payment":
+                record.outcome = random.choice(("pending", "approved", "approved"))
+                record.minor = random.randint(1, 10**6)
             record.credited = record.owner
+            if record.contract is not None:
+                # A payment counts for whose contract it is, and for its customer.
+                (its_contract,) = [one for one in world.of("billing.contract") if one.id == record.contract]
+                record.credited, record.customer = its_contract.owner, its_contract.customer
             record.number = number if random.random() < 0.5 else record.number
             world.records.append(record)
