@@ -27,7 +27,7 @@ class Actor(Part):
 class Origin(Part):
     """Through which door it came, and from which network address."""
 
-    channel: Literal["api", "import", "rule", "event", "system"]
+    channel: Literal["api", "import", "job", "rule", "event", "system"]
     address: str | None = None
 
 

@@ -29,7 +29,8 @@ _PG = postgresql.dialect()  # type: ignore[no-untyped-call]
 class WriteContext:
     """Who writes, from where, when: what every event of the transaction carries.
 
-    actor_kind: `user`, `service_account` or `system`. channel: `api`, `import`, `rule`, `event` or `system`.
+    actor_kind: `user`, `service_account` or `system`. channel: `api`, `import`, `job`, `rule`, `event` or
+    `system`.
     address: network address of the caller. write_id: names the transaction towards other services (PL-13).
     traceparent: W3C trace context of the request, or None. credit: see Directory.credit_of.
     """

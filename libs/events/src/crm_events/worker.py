@@ -2,7 +2,7 @@
 
 import asyncio
 import datetime as dt
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +31,7 @@ _log = structlog.get_logger("crm_events")
 @dataclass
 class Worker:
     """database: the service's. heard: what to do with identity's heartbeat; None: nothing (and nothing is listened to).
+    works: what else goes on in it until the event is set (jobs); each may run in any number of replicas.
 
     `run` ends when `stop` is set and everything is drained. Nothing here fails because the broker or the database is away:
     it waits, and says so in `warning`.
@@ -40,6 +41,7 @@ class Worker:
     database: Database
     reactions: Sequence[Reaction] = ()
     schedules: Sequence[Schedule] = ()
+    works: Sequence[Callable[[asyncio.Event], Coroutine[Any, Any, None]]] = ()
     heard: heartbeat.Heard | None = None
     clock: Clock = field(default_factory=SystemClock)
     known: Registry = field(default_factory=lambda: registry)
@@ -66,6 +68,7 @@ class Worker:
             self.relay.run(stop),
             Scheduler(self.database, [months, *self.schedules], self.clock).run(stop),
             *(consumer.run(stop) for consumer in self.consumers),
+            *(work(stop) for work in self.works),
         ]
         if self.heard is not None:
             works.append(heartbeat.listen(self.settings, self._note, stop))

@@ -27,6 +27,7 @@ PRELOADED = (
     "crm_records.lines",
     "crm_records.replica",
     "crm_approvals",
+    "crm_jobs",
     "crm_events",
     "crm_authz",
     "crm_database.migrate",

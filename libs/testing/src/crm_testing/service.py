@@ -40,12 +40,14 @@ from crm_authz.shipped import (
 )
 from crm_contracts import Envelope, Event, identity
 from crm_contracts.control import ALL
+from crm_contracts.identity import RoleState, ScopeRule
 from crm_database import Database, WriteContext
 from crm_database.migrate import upgrade
 from crm_events import ConsistencyTokens, groups_of
 from crm_events.consumer import store as consumer_store
 from crm_events.consumer.apply import Applier
 from crm_events.consumer.store import Place as ReadPlace
+from crm_jobs import Runner
 from crm_kernel import FixedClock, new_id
 from crm_testing.documented import Documented
 from crm_testing.servers import SharedPostgres
@@ -264,6 +266,12 @@ class Running:
                     await consumer_store.begin(session, place)
                 await Applier(group, self.database, self.clock, asyncio.Event()).settle(place, mine)
 
+    async def work(self) -> None:
+        """Have the jobs that are due done, as the service's worker does them, until none is."""
+        if self.service.jobs is None:
+            raise RuntimeError(f"{self.service.name} has no jobs")
+        await Runner(self.database, self.service.jobs.kinds, self.clock).run_due()
+
     async def dead_letters(self) -> list[str]:
         """Why events could not be applied."""
         return [row["reason"] for row in await self.rows("SELECT reason FROM dead_letter ORDER BY failed_at")]
@@ -302,6 +310,19 @@ async def consistency_token(producer: str, running: Running, write_id: uuid.UUID
 def migrated(service: str, server: SharedPostgres) -> str:
     """The name of a database at the service's newest migration; made once per test session, to be copied (`make_database`)."""
     return server.template(service, lambda dsn: upgrade(service, dsn))
+
+
+def role_state(permissions: Sequence[str], scopes: Mapping[str, Mapping[str, Rule]], epoch: int = 1) -> RoleState:
+    """A role as identity tells of it."""
+    return RoleState(
+        name="Role",
+        permissions=list(permissions),
+        scopes={
+            target: {name: ScopeRule(scope=rule.scope, set_id=rule.set_id) for name, rule in classes.items()}
+            for target, classes in scopes.items()
+        },
+        epoch=epoch,
+    )
 
 
 @asynccontextmanager
@@ -348,13 +369,17 @@ async def _populate(database: Database, key: SigningKey, people: People, time_zo
             parent = None if department == top else top
             place = identity.DepartmentState(name=name, parent_id=parent, business_area="sales", path=path)
             await apply_state(session, identity.DEPARTMENT.name, department, 1, place)
+        # Tokens carry their rights with them; jobs go by what the directory knows.
+        roles = {role.key: (new_id(), role) for role in (person.role for person in people.all)}
+        for role_id, role in roles.values():
+            await apply_state(session, identity.ROLE_TOPIC.name, role_id, 1, role_state(role.permissions, role.scopes))
         for person in people.all:
             state = identity.UserState(
                 name="Kim",
                 status=person.status,
                 department_id=person.department,
                 superior_id=person.superior,
-                role_ids=[],
+                role_ids=[roles[person.role.key][0]],
                 super_admin=person.role is SUPER_ADMINISTRATOR,
                 epoch=1,
             )
@@ -362,5 +387,5 @@ async def _populate(database: Database, key: SigningKey, people: People, time_zo
         public = identity.SigningKeyState(kid=key.kid, jwk=key.public_jwk())
         await apply_state(session, identity.SIGNING_KEY.name, new_id(), 1, public)
         await heard(session)
-        # How long ago that was goes by the machine's clock, which is not the test's.
-        await session.connection.execute("UPDATE directory_version SET heard_at = now() + interval '1 hour'")
+        # Never deaf: how long ago that was goes by the machine's clock for some and by the test's for others.
+        await session.connection.execute("UPDATE directory_version SET heard_at = now() + interval '100 years'")

@@ -1,5 +1,6 @@
 """What the documents say of an operation beyond its models: permission, refusals with an example each, an example answer."""
 
+import http
 import inspect
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -102,7 +103,15 @@ def service_document(service: "Service") -> dict[str, Any]:
     return document
 
 
-def documented(declared: "Declared", handler: "Handler", *, method: str, response: Any, status: int) -> dict[str, Any]:
+def documented(
+    declared: "Declared",
+    handler: "Handler",
+    *,
+    method: str,
+    response: Any,
+    status: int,
+    also: Mapping[int, Any] | None = None,
+) -> dict[str, Any]:
     """The options of `add_api_route` that document an operation."""
     hints = typing.get_type_hints(handler)
     more: list[type[Refusal]] = []
@@ -113,6 +122,8 @@ def documented(declared: "Declared", handler: "Handler", *, method: str, respons
     if method in ("POST", "PUT", "PATCH"):
         more += _WITH_BODY
     answers = _refusals(declared, more)
+    for other, answered in (also or {}).items():
+        answers[other] = {"model": answered, "description": http.HTTPStatus(other).phrase}
     if declared.example is not None:
         answers[status] = {"content": {"application/json": {"example": declared.example}}}
     extra: dict[str, Any] = {"x-access": declared.access}

@@ -1,6 +1,6 @@
 """How a slice declares its operations: `Router("customers")`, then `@router.get(…)`, `@router.post(…)` and so on."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, TypeVar
 
@@ -77,6 +77,7 @@ class Router:
         operation_id: str | None = None,
         status: int = 200,
         response: Any = None,
+        also: Mapping[int, Any] | None = None,
         example: Any = None,
         errors: Sequence[type[Refusal]] = (),
         limits: Limits = DEFAULT_LIMITS,
@@ -93,9 +94,9 @@ class Router:
 
         summary: one line for the documents; the handler's name in words unless given. operation_id: the handler's name unless
         given; unique in the service. status: of success. response: the answer's model where the handler's annotation can't say it
-        (it returns a Json). example: an answer. errors: the refusals of its own that it raises. limits: see Limits. reads: a POST
-        that changes nothing. snapshot: a read whose statements all see one moment. stream: the answer is open-ended (GET).
-        route_class: answers in another form (OAuth's refusals).
+        (it returns a Json). also: other statuses of success with their models (202 with a job). example: an answer. errors: the
+        refusals of its own that it raises. limits: see Limits. reads: a POST that changes nothing. snapshot: a read whose statements
+        all see one moment. stream: the answer is open-ended (GET). route_class: answers in another form (OAuth's refusals).
         Raises TypeError for a declaration that contradicts itself.
         """
         if (permission is None) == (access is None):
@@ -117,7 +118,7 @@ class Router:
 
         def declare(handler: H) -> H:
             name = operation_id or handler.__name__
-            options = documented(declared, handler, method=method, response=response, status=status)
+            options = documented(declared, handler, method=method, response=response, status=status, also=also)
             self._routes.add_api_route(
                 path,
                 handler,

@@ -1,11 +1,14 @@
 """What a service is made of: the one value that its `app.py` gives to the API and to the worker."""
 
+import asyncio
 import importlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
+from crm_database import Database
+from crm_kernel import Clock
 from crm_web.route import ServiceRoute
 from crm_web.router import Router
 from crm_web.settings import Settings
@@ -14,12 +17,25 @@ if TYPE_CHECKING:
     from crm_web.runtime import Runtime
 
 
+class BackgroundJobs(Protocol):
+    """What a worker needs of a service's jobs; crm_jobs.Jobs is it."""
+
+    @property
+    def kinds(self) -> Sequence[Any]: ...
+
+    @property
+    def schedules(self) -> Sequence[Any]: ...
+
+    async def run(self, database: Database, clock: Clock, stop: asyncio.Event) -> None: ...
+
+
 @dataclass(frozen=True)
 class Service:
     """name: `customers`. title: for people. routers: the slices' operations. permissions: its part of the catalogue (ID-11).
 
-    reactions, schedules: what its worker does (crm_events). settings: its own Settings class. opened: what the service holds for
-    its life beyond the runtime's parts (a password hasher, a key); its value is `unit.runtime.own`.
+    reactions, schedules: what its worker does (crm_events); jobs: and what it was asked for (crm_jobs). settings: its own Settings
+    class. opened: what the service holds for its life beyond the runtime's parts (a password hasher, a key); its value is
+    `unit.runtime.own`.
     """
 
     name: str
@@ -28,6 +44,7 @@ class Service:
     permissions: Sequence[Any] = ()
     reactions: Sequence[Any] = ()
     schedules: Sequence[Any] = ()
+    jobs: BackgroundJobs | None = None
     settings: type[Settings] = Settings
     opened: "Callable[[Runtime], AbstractAsyncContextManager[Any]] | None" = None
 

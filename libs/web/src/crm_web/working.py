@@ -49,6 +49,7 @@ def make_worker(service: Service, settings: Settings, database: Database) -> Wor
         async with database.write(WriteContext(now=clock.now())) as session:
             await heard(session, sent_at)
 
+    jobs = service.jobs
     return Worker(
         BusSettings(
             service=service.name,
@@ -59,7 +60,8 @@ def make_worker(service: Service, settings: Settings, database: Database) -> Wor
         ),
         database,
         reactions=all_reactions(service),
-        schedules=[*_schedules(), *service.schedules],
+        schedules=[*_schedules(), *service.schedules, *(() if jobs is None else jobs.schedules)],
+        works=() if jobs is None else (lambda stop: jobs.run(database, clock, stop),),
         heard=None if owns_directory(service) else note,
     )
 

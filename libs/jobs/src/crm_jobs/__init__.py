@@ -1,0 +1,35 @@
+"""Jobs: work that outlives its request, survives the death of its process, and is done with its asker's rights of the moment.
+
+What is listed here is public.
+"""
+
+from crm_jobs.actions import cancel_job, read_job, start_job
+from crm_jobs.kind import JobKind, JobRow, Step, StepDone
+from crm_jobs.routes import job_router
+from crm_jobs.rules import STEP_ROWS, Job, NotAllowed, TooManyOpenJobs
+from crm_jobs.runner import Runner
+from crm_jobs.schema import JOBS_1
+from crm_jobs.service_jobs import Jobs
+from crm_jobs.unit import JobUnit
+from crm_jobs.views import JobView, accepted
+
+__all__ = [
+    "JOBS_1",
+    "STEP_ROWS",
+    "Job",
+    "JobKind",
+    "JobRow",
+    "JobUnit",
+    "JobView",
+    "Jobs",
+    "NotAllowed",
+    "Runner",
+    "Step",
+    "StepDone",
+    "TooManyOpenJobs",
+    "accepted",
+    "cancel_job",
+    "job_router",
+    "read_job",
+    "start_job",
+]
