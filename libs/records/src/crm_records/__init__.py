@@ -31,8 +31,9 @@ from crm_records.fields import (
 )
 from crm_records.hooks import Beside, RecordHooks, SystemUnit, Writing
 from crm_records.inputs import check_occurred_at
+from crm_records.jobs import record_jobs
 from crm_records.locking import lock_one, lock_records, refuse_out_of_scope
-from crm_records.models import MAX_ROWS, Id, Instant, OptionalId, OptionalInstant, OptionalRef, RowsAnswer
+from crm_records.models import MAX_JOB_ROWS, MAX_ROWS, Id, Instant, OptionalId, OptionalInstant, OptionalRef, RowsAnswer
 from crm_records.numbers import draw_numbers
 from crm_records.permissions import record_permissions
 from crm_records.reading import read_json, read_record
@@ -50,6 +51,7 @@ from crm_records.writing import write_changes, write_drafts
 
 __all__ = [
     "BULK",
+    "MAX_JOB_ROWS",
     "MAX_ROWS",
     "TEXT_1",
     "Beside",
@@ -109,6 +111,7 @@ __all__ = [
     "put_member",
     "read_json",
     "read_record",
+    "record_jobs",
     "record_of",
     "record_permissions",
     "record_router",

@@ -4,7 +4,9 @@ The query's shape follows the scope's width, as measured (docs/architecture/data
 `(owner_id, updated_at, id)`; more with `= any(…)`; everything walks the common index. Statements are compiled once per shape.
 """
 
+import datetime as dt
 import re
+import uuid
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -85,6 +87,52 @@ async def matching_ids(
     for scope in scopes:
         parameters.update(scope.parameters(record.table))
     return [row["id"] for row in await _fetch(session, statement, parameters, planned=True)]
+
+
+async def count_matching(
+    session: ReadSession,
+    record: RecordType,
+    scopes: Sequence[Scope],
+    asked: Asked,
+    *,
+    made_before: dt.datetime,
+    limit: int,
+) -> int:
+    """How many records match within all these scopes, counted up to `limit`. made_before: see `following_ids`."""
+    texts = searched_texts(asked.text)
+    key = ("many", tuple(scope.shape for scope in scopes), *_key(record, None, asked, texts))
+    statement = _kept(key, lambda: _many_statement(record, scopes, asked, len(texts)))
+    parameters = {**_parameters(record, None, asked, texts), "made_before": made_before, "page_rows": limit}
+    for scope in scopes:
+        parameters.update(scope.parameters(record.table))
+    return int((await _fetch(session, statement, parameters, planned=True))[0][0])
+
+
+async def following_ids(
+    session: ReadSession,
+    record: RecordType,
+    scopes: Sequence[Scope],
+    asked: Asked,
+    *,
+    after: uuid.UUID | None,
+    made_before: dt.datetime,
+    limit: int,
+) -> list[uuid.UUID]:
+    """The next ids of what matches within all these scopes, in their order: for a job, which asks again at each step.
+
+    made_before: records that were made later are left out, or a job that is slower than the people who create would never end.
+    """
+    texts = searched_texts(asked.text)
+    scoped = tuple(scope.shape for scope in scopes)
+    key = ("following", scoped, after is None, *_key(record, None, asked, texts))
+    statement = _kept(key, lambda: _following_statement(record, scopes, asked, len(texts), after is not None))
+    parameters = {**_parameters(record, None, asked, texts), "made_before": made_before, "page_rows": limit}
+    if after is not None:
+        parameters["after_id"] = after
+    for scope in scopes:
+        parameters.update(scope.parameters(record.table))
+    rows = await _fetch(session, statement, parameters, planned=True)
+    return [uuid.UUID(int=row["id"].int) for row in rows]
 
 
 async def _count(
@@ -204,12 +252,34 @@ def _within(select: sa.Select[Any], record: RecordType, scope: Scope | None) -> 
     return select if scope is None else select.where(scope.open_predicate(record.table))
 
 
-def _ids_statement(record: RecordType, scopes: Sequence[Scope], asked: Asked, texts: int) -> Query:
+def _ids(record: RecordType, scopes: Sequence[Scope], asked: Asked, texts: int) -> sa.Select[Any]:
     limit = sa.bindparam("page_rows", type_=sa.Integer(), required=True)
     select = sa.select(record.table.c.id).where(*_conditions(record, asked, texts)).limit(limit)
     for scope in scopes:
         select = _within(select, record, scope)
+    return select
+
+
+def _ids_statement(record: RecordType, scopes: Sequence[Scope], asked: Asked, texts: int) -> Query:
+    return query(_ids(record, scopes, asked, texts))
+
+
+def _early(record: RecordType, select: sa.Select[Any]) -> sa.Select[Any]:
+    """Only records that were there already."""
+    made_before = sa.bindparam("made_before", type_=sa.TIMESTAMP(timezone=True), required=True)
+    return select.where(record.table.c.created_at <= made_before)
+
+
+def _following_statement(record: RecordType, scopes: Sequence[Scope], asked: Asked, texts: int, behind: bool) -> Query:
+    select = _early(record, _ids(record, scopes, asked, texts)).order_by(record.table.c.id)
+    if behind:
+        select = select.where(record.table.c.id > sa.bindparam("after_id", type_=sa.Uuid(), required=True))
     return query(select)
+
+
+def _many_statement(record: RecordType, scopes: Sequence[Scope], asked: Asked, texts: int) -> Query:
+    matching = _early(record, _ids(record, scopes, asked, texts)).subquery("matching")
+    return query(sa.select(sa.func.count()).select_from(matching))
 
 
 def _count_statement(record: RecordType, scope: Scope | None, asked: Asked, texts: int) -> Query:

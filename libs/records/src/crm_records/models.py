@@ -21,8 +21,10 @@ from crm_records.fields.times import instant_of
 if TYPE_CHECKING:
     from crm_records.record_type import RecordType
 
-#: Rows, or ids, that one request takes (PL-9).
+#: Rows, or ids, that one request deals with (PL-9); what is more becomes a job.
 MAX_ROWS = 1000
+#: Rows, or ids, that one job takes.
+MAX_JOB_ROWS = 50_000
 
 _STRICT = ConfigDict(extra="forbid")
 _REF_SCHEMA = {
@@ -87,8 +89,8 @@ Reason = Annotated[
 
 @dataclass(frozen=True)
 class Models:
-    """create, patch: bodies. row: one row of a batch. view: a whole record. item: a record in a list, perhaps not whole.
-    listed: a list's answer. batch: the body of a batch."""
+    """create, patch: bodies. view: a whole record. item: a record in a list, perhaps not whole. listed: a list's answer.
+    batch, batch_job: the body of a batch, of a large one. change_many: of a change of many records."""
 
     create: type[BaseModel]
     patch: type[BaseModel]
@@ -96,6 +98,8 @@ class Models:
     item: type[BaseModel]
     listed: type[BaseModel]
     batch: type[BaseModel]
+    batch_job: type[BaseModel]
+    change_many: type[BaseModel]
 
 
 class RowError(BaseModel):
@@ -176,7 +180,16 @@ def build_models(record: RecordType) -> Models:
         "A page. `next`: the cursor of the next one, null on the last. `count`: when asked for.",
         {"items": (list[item], ...), "next": (str | None, ...), "count": (int | None, left_out())},  # type: ignore[valid-type]
     )
-    return Models(create, patch, view, item, listed, _batch_model(camel, create, patch))
+    return Models(
+        create,
+        patch,
+        view,
+        item,
+        listed,
+        _batch_model(f"Batch{camel}", create, patch, MAX_ROWS),
+        _batch_model(f"BatchJob{camel}", create, patch, MAX_JOB_ROWS),
+        _change_many_model(f"ChangeMany{camel}", patch),
+    )
 
 
 def _model(name: str, doc: str, fields: dict[str, Any], config: ConfigDict | None = None) -> type[BaseModel]:
@@ -190,7 +203,22 @@ def _example_body(record: RecordType, members: dict[str, Any]) -> dict[str, Any]
     return {name: state[name] for name in members if name in state}
 
 
-def _batch_model(camel: str, create: type[BaseModel], patch: type[BaseModel]) -> type[BaseModel]:
+def _change_many_model(name: str, patch: type[BaseModel]) -> type[BaseModel]:
+    properties = {member: schema for member, schema in _properties(patch).items() if member != "external_ref"}
+    values_schema = {"type": "object", "properties": properties, "description": "The fields that change, and to what."}
+    return _model(
+        name,
+        "Which records, by ids or by filter (exactly one of both), and what changes in each of them.",
+        {
+            "ids": (Annotated[list[Id], Info(min_length=1, max_length=MAX_JOB_ROWS)] | None, left_out()),
+            "filter": (dict[str, Any] | None, left_out()),
+            "values": (Annotated[Any, WithJsonSchema(values_schema)], ...),
+        },
+        _STRICT,
+    )
+
+
+def _batch_model(name: str, create: type[BaseModel], patch: type[BaseModel], most: int) -> type[BaseModel]:
     row_schema = {
         "type": "object",
         "properties": {
@@ -202,12 +230,12 @@ def _batch_model(camel: str, create: type[BaseModel], patch: type[BaseModel]) ->
     }
     row = Annotated[Any, WithJsonSchema(row_schema)]
     return _model(
-        f"Batch{camel}",
-        f"Up to {MAX_ROWS} rows. mode `create`: each is new. `change`: each names its record by `id` or `external_ref`. "
+        name,
+        f"Up to {most} rows. mode `create`: each is new. `change`: each names its record by `id` or `external_ref`. "
         "`upsert`: each has an `external_ref`; the record that has it is changed, or created.",
         {
             "mode": (Literal["create", "change", "upsert"], ...),
-            "rows": (Annotated[list[row], Info(min_length=1, max_length=MAX_ROWS)], ...),
+            "rows": (Annotated[list[row], Info(min_length=1, max_length=most)], ...),
         },
         _STRICT,
     )

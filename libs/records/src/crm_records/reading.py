@@ -1,5 +1,6 @@
 """One record, or all that match, as the caller may see them."""
 
+import datetime as dt
 import uuid
 from collections.abc import Sequence
 from functools import lru_cache
@@ -10,6 +11,7 @@ import sqlalchemy as sa
 from crm_authz import Rule, Scope, Shape
 from crm_authz.organisation import Everybody
 from crm_database import Query, ReadSession, query
+from crm_jobs import JobUnit
 from crm_kernel import NotFound
 from crm_records.asked import Deleted
 from crm_records.drafts import Record
@@ -21,15 +23,15 @@ from crm_records.writing import read_parts
 from crm_web import ReadUnit, WriteUnit
 
 
-def filter_context(unit: ReadUnit | WriteUnit) -> FilterContext:
-    """What the caller's relative conditions (`me`, `my_team`, days) are relative to."""
+def filter_context(unit: ReadUnit | WriteUnit | JobUnit, *, now: dt.datetime | None = None) -> FilterContext:
+    """What the caller's relative conditions (`me`, `my_team`, days) are relative to. now: another instant than the unit's."""
     user_id = unit.caller.user_id
 
     def team() -> Sequence[uuid.UUID]:
         reach = unit.directory.owners(Rule("subordinates"), user_id)
         return () if isinstance(reach, Everybody) else tuple(reach)
 
-    return FilterContext(user_id, team, unit.now, unit.calendar)
+    return FilterContext(user_id, team, now or unit.now, unit.calendar)
 
 
 async def read_json(

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from crm_jobs import JobRow
 from crm_kernel import Refusal
 from crm_records.drafts import Change, Draft
 from crm_records.inputs import placed
@@ -45,6 +46,22 @@ class Outcome:
         done = "unchanged" if unchanged else self.done
         return {"index": self.index, "status": "ok", "done": done, "id": str(after.id), "version": after.version}
 
+    def row(self, index: int, prefix: str) -> JobRow:
+        """The row of a job. index: its place there. prefix: as in `answer`."""
+        self.index = index
+        shown = self.answer(prefix)
+        record_id = shown.get("id")
+        return JobRow(
+            index=index,
+            status=shown["status"],
+            done=shown.get("done"),
+            record_id=None if record_id is None else uuid.UUID(record_id),
+            record_version=shown.get("version"),
+            code=shown.get("code"),
+            detail=shown.get("detail"),
+            errors=shown.get("errors"),
+        )
+
 
 def _error(index: int, refusal: Refusal, prefix: str, record_id: uuid.UUID | None) -> dict[str, Any]:
     answer: dict[str, Any] = {
@@ -61,8 +78,13 @@ def _error(index: int, refusal: Refusal, prefix: str, record_id: uuid.UUID | Non
     return answer
 
 
-def rows_answer(outcomes: Sequence[Outcome], member: str) -> dict[str, Any]:
-    """The whole answer. member: of the body, in which the rows stand (`rows`, `ids`)."""
-    rows = [outcome.answer(f"/{member}/{outcome.index}") for outcome in outcomes]
+def rows_answer(outcomes: Sequence[Outcome], member: str, *, ids: Sequence[uuid.UUID] | None = None) -> dict[str, Any]:
+    """The whole answer. member: of the body, in which the rows stand (`rows`, `ids`), or what is the same for all (`values`).
+
+    ids: of the records that the rows are about, for those that were refused too.
+    """
+    rows = [outcome.answer("/values" if member == "values" else f"/{member}/{outcome.index}") for outcome in outcomes]
+    for row, record_id in zip(rows, ids or (), strict=ids is not None):
+        row.setdefault("id", str(record_id))
     failed = sum(1 for row in rows if row["status"] == "error")
     return {"ok": len(rows) - failed, "failed": failed, "rows": rows}

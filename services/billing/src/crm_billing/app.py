@@ -8,7 +8,8 @@ from crm_billing.contract.routes import router as contracts
 from crm_billing.payment.record import PAYMENT, PAYMENT_SUBJECT
 from crm_billing.payment.routes import router as payments
 from crm_billing.worker import REACTIONS, SCHEDULES
-from crm_records import record_permissions
+from crm_jobs import Jobs, job_router
+from crm_records import record_jobs, record_permissions
 from crm_web import Service
 
 PERMISSIONS: list[PermissionEntry] = [
@@ -47,8 +48,14 @@ PERMISSIONS: list[PermissionEntry] = [
 SERVICE = Service(
     name="billing",
     title="Billing",
-    routers=[contracts, payments, approval_router("billing", [CONTRACT_SUBJECT, PAYMENT_SUBJECT])],
+    routers=[
+        contracts,
+        payments,
+        approval_router("billing", [CONTRACT_SUBJECT, PAYMENT_SUBJECT]),
+        job_router("billing"),
+    ],
     permissions=PERMISSIONS,
     reactions=REACTIONS,
     schedules=SCHEDULES,
+    jobs=Jobs([*record_jobs(CONTRACT), *record_jobs(PAYMENT)]),
 )

@@ -8,7 +8,8 @@ from crm_customers.customer.routes import router as customers
 from crm_customers.pool.routes import router as pools
 from crm_customers.timeline.routes import router as timelines
 from crm_customers.worker import REACTIONS, SCHEDULES
-from crm_records import record_permissions
+from crm_jobs import Jobs, job_router
+from crm_records import record_jobs, record_permissions
 from crm_web import Service
 
 PERMISSIONS: list[PermissionEntry] = [
@@ -51,8 +52,9 @@ PERMISSIONS: list[PermissionEntry] = [
 SERVICE = Service(
     name="customers",
     title="Customers",
-    routers=[customers, contacts, pools, timelines],
+    routers=[customers, contacts, pools, timelines, job_router("customers")],
     permissions=PERMISSIONS,
     reactions=REACTIONS,
     schedules=SCHEDULES,
+    jobs=Jobs([*record_jobs(CUSTOMER), *record_jobs(CONTACT)]),
 )

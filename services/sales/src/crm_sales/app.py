@@ -1,7 +1,8 @@
 """The composition root: what the service offers over HTTP, and what its worker does."""
 
 from crm_authz import PermissionEntry, names
-from crm_records import record_permissions
+from crm_jobs import Jobs, job_router
+from crm_records import record_jobs, record_permissions
 from crm_sales.activity.record import ACTIVITY
 from crm_sales.activity.routes import router as activities
 from crm_sales.opportunity.record import OPPORTUNITY
@@ -59,8 +60,9 @@ PERMISSIONS: list[PermissionEntry] = [
 SERVICE = Service(
     name="sales",
     title="Sales",
-    routers=[products, pipelines, opportunities, activities],
+    routers=[products, pipelines, opportunities, activities, job_router("sales")],
     permissions=PERMISSIONS,
     reactions=REACTIONS,
     schedules=SCHEDULES,
+    jobs=Jobs([*record_jobs(PRODUCT), *record_jobs(OPPORTUNITY), *record_jobs(ACTIVITY)]),
 )

@@ -1,7 +1,8 @@
 """The composition root: what the service offers over HTTP, and what its worker does."""
 
 from crm_authz import PermissionEntry, names
-from crm_records import record_permissions
+from crm_jobs import Jobs, job_router
+from crm_records import record_jobs, record_permissions
 from crm_support.queue.routes import router as queues
 from crm_support.ticket.record import TICKET
 from crm_support.ticket.routes import router as tickets
@@ -27,8 +28,9 @@ PERMISSIONS: list[PermissionEntry] = [
 SERVICE = Service(
     name="support",
     title="Support",
-    routers=[tickets, queues],
+    routers=[tickets, queues, job_router("support")],
     permissions=PERMISSIONS,
     reactions=REACTIONS,
     schedules=SCHEDULES,
+    jobs=Jobs([*record_jobs(TICKET)]),
 )

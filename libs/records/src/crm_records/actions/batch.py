@@ -44,10 +44,7 @@ async def write_batch(unit: Writing, record: RecordType, mode: Mode, raw_rows: S
     Rows are taken in their order; of two rows about the same record or external reference the second is refused.
     Raises Forbidden when the caller may not create, or change, at all.
     """
-    if mode in ("create", "upsert"):
-        unit.require(record.permission("create"))
-    if mode in ("change", "upsert"):
-        unit.require(record.permission("update"))
+    require_mode(unit, record, mode)
     rows = [_read(record, mode, index, raw) for index, raw in enumerate(raw_rows)]
     _refuse_repeated(rows)
     await _find_existing(unit, record, mode, rows)
@@ -57,6 +54,14 @@ async def write_batch(unit: Writing, record: RecordType, mode: Mode, raw_rows: S
     outcomes.update(await _change(unit, record, changing))
     outcomes.update(await _create(unit, record, [row for row in open_rows if row.record_id is None]))
     return [outcomes[index] for index in range(len(raw_rows))]
+
+
+def require_mode(unit: Writing, record: RecordType, mode: Mode) -> None:
+    """Raise Forbidden unless the caller may create, or change, or both."""
+    if mode in ("create", "upsert"):
+        unit.require(record.permission("create"))
+    if mode in ("change", "upsert"):
+        unit.require(record.permission("update"))
 
 
 def _read(record: RecordType, mode: Mode, index: int, raw: Any) -> _Row:

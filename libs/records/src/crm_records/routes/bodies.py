@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from crm_records.asked import DEFAULT_LIMIT, MAX_LIMIT
-from crm_records.models import MAX_ROWS, Id, Instant, OptionalInstant, Reason, left_out
+from crm_records.models import MAX_JOB_ROWS, Id, Instant, OptionalInstant, Reason, left_out
 
 _STRICT = ConfigDict(extra="forbid")
 
@@ -52,7 +52,7 @@ class TransferBody(BaseModel):
 class TransferManyBody(TransferBody):
     """Which records, by ids or by filter (exactly one of both), to whom, and why."""
 
-    ids: Annotated[list[Id], Field(min_length=1, max_length=MAX_ROWS)] | None = None
+    ids: Annotated[list[Id], Field(min_length=1, max_length=MAX_JOB_ROWS)] | None = None
     filter: dict[str, Any] | None = Field(None, description=FILTER_WORDS)
 
 

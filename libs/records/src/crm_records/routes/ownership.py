@@ -3,15 +3,16 @@
 from typing import Any
 
 from crm_authz import TargetOutOfScope
-from crm_kernel import FieldError, Invalid, NotFound, Stale
+from crm_jobs import JobView, TooManyOpenJobs, accepted
+from crm_kernel import NotFound, Stale
 from crm_records.actions.members import members_json, put_member, remove_member
 from crm_records.actions.transfer import require_target, transfer_records
-from crm_records.asked import ask
 from crm_records.history import read_owners
-from crm_records.listing import matching_ids
+from crm_records.jobs.kinds import parameters_of, transfer_kind
+from crm_records.jobs.matching import named_ids, start_over
 from crm_records.locking import members_of
 from crm_records.models import MAX_ROWS, Id, RowsAnswer
-from crm_records.reading import filter_context, read_record
+from crm_records.reading import read_record
 from crm_records.record_type import RecordType
 from crm_records.refusals import MemberIsOwner, OwnerNotActive, RecordOutOfScope, TooManyMatches, TooManyMembers
 from crm_records.routes.bodies import MemberBody, MembersView, OwnersPage, TransferBody, TransferManyBody
@@ -49,12 +50,18 @@ def _add_transfer(router: Router, record: RecordType) -> None:
         return Json(await whole(unit, record, after), etag=after.version)
 
     async def transfer_many(body: TransferManyBody, unit: WriteUnit) -> Any:
-        ids = await _ids(unit, record, body)
+        if body.filter is not None:
+            # Before looking for matches: who may give nobody anything learns nothing from their number.
+            require_target(unit, record, body.to_user_id)
+        ids = await named_ids(unit, record, "transfer", ids=body.ids, filter=body.filter)
+        if ids is None:
+            require_target(unit, record, body.to_user_id)
+            asked = parameters_of(to_user_id=body.to_user_id, stay=body.stay, reason=body.reason)
+            kind = transfer_kind(record)
+            job = await start_over(unit, record, kind, "transfer", asked, ids=body.ids, filter=body.filter)
+            return accepted(record.service, job)
         outcomes = await transfer_records(unit, record, ids, body.to_user_id, stay=body.stay, reason=body.reason)
-        answer = rows_answer(outcomes, "ids")
-        for row, record_id in zip(answer["rows"], ids, strict=True):
-            row.setdefault("id", str(record_id))
-        return Json(to_bytes(answer))
+        return Json(to_bytes(rows_answer(outcomes, "ids", ids=ids)))
 
     async def owners(id: Id, unit: ReadUnit, limit: int = 50, cursor: str | None = None) -> Any:
         return await page_of(unit, record, id, limit, cursor, read_owners)
@@ -72,10 +79,11 @@ def _add_transfer(router: Router, record: RecordType) -> None:
     router.post(
         f"{record.path}/transfer",
         operation_id=f"transfer_{plural(record)}",
-        summary=f"Give up to {MAX_ROWS} {title} records, by ids or filter, to another owner",
+        summary=f"Give {title} records, by ids or filter, to another owner; more than {MAX_ROWS} as a job",
         permission=record.permission("transfer"),
         response=RowsAnswer,
-        errors=(TargetOutOfScope, OwnerNotActive, TooManyMatches),
+        also={202: JobView},
+        errors=(TargetOutOfScope, OwnerNotActive, TooManyMatches, TooManyOpenJobs),
         limits=BULK,
         example={
             "ok": 1,
@@ -108,26 +116,6 @@ def _add_transfer(router: Router, record: RecordType) -> None:
             "next": EXAMPLE_CURSOR,
         },
     )(owners)
-
-
-async def _ids(unit: WriteUnit, record: RecordType, body: TransferManyBody) -> list[Any]:
-    """The records that a bulk transfer is about. Raises Invalid, TooManyMatches."""
-    if (body.ids is None) == (body.filter is None):
-        raise Invalid(errors=[FieldError("/ids", "field.required", "Either ids or a filter")])
-    if body.ids is not None:
-        if len(set(body.ids)) != len(body.ids):
-            raise Invalid(errors=[FieldError("/ids", "field.repeated", "An id stands twice")])
-        return body.ids
-    # Before looking for matches: who may give nobody anything learns nothing from their number.
-    require_target(unit, record, body.to_user_id)
-    asked = ask(record, filter_context(unit), filter=body.filter, at="/")
-    # Within both scopes: what may be transferred but not seen must not show in the answer's rows.
-    scopes = [unit.scope(record.key, "read"), unit.scope(record.key, "transfer")]
-    found = await matching_ids(unit.session, record, scopes, asked, limit=MAX_ROWS + 1)
-    if len(found) > MAX_ROWS:
-        detail = f"More than {MAX_ROWS} records match; narrow the filter"
-        raise TooManyMatches(detail, errors=[FieldError("/filter", TooManyMatches.code, detail)])
-    return found
 
 
 def _add_members(router: Router, record: RecordType) -> None:

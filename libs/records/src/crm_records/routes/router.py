@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 from crm_records.record_type import RecordType
-from crm_records.routes.bulk import add_bulk
+from crm_records.routes.bulk import add_bulk, add_change_many
 from crm_records.routes.history import add_history
 from crm_records.routes.lists import add_lists
 from crm_records.routes.ownership import add_ownership
@@ -28,6 +28,8 @@ def record_router(record: RecordType, *, module: str | None = None, without: Col
     add_lists(router, record, listed="list" not in without)
     if "batch" not in without:
         add_bulk(router, record)
+    if "update" not in without:
+        add_change_many(router, record)
     if record.scoped:
         add_ownership(router, record)
     add_single(router, record, frozenset(without))
