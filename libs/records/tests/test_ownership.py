@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from crm_records.jobs import matching
+
 from .conftest import Caller, World
 
 
@@ -197,7 +199,8 @@ async def test_many_are_transferred_by_ids_or_filter_each_with_its_answer(world:
 
 
 async def test_a_filter_that_matches_too_many_transfers_none(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("crm_records.routes.ownership.MAX_ROWS", 2)
+    monkeypatch.setattr(matching, "MAX_ROWS", 1)
+    monkeypatch.setattr(matching, "MAX_MATCHES", 2)
     rep = world.caller(world.crew[0])
     for index in range(3):
         await rep.create(f"Voyage {index}")

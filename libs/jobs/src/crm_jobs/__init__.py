@@ -11,10 +11,11 @@ from crm_jobs.runner import Runner
 from crm_jobs.schema import JOBS_1
 from crm_jobs.service_jobs import Jobs
 from crm_jobs.unit import JobUnit
-from crm_jobs.views import JobView, accepted
+from crm_jobs.views import JOB_EXAMPLE, JobView, accepted
 
 __all__ = [
     "JOBS_1",
+    "JOB_EXAMPLE",
     "STEP_ROWS",
     "Job",
     "JobKind",

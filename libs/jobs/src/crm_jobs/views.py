@@ -11,8 +11,21 @@ from crm_jobs.rules import Job, State
 from crm_web import Json
 from crm_web.messages import choose, title
 
-#: In examples.
-EXAMPLE_ID = "01900000-0000-7000-8000-000000000077"
+#: A job as the documents show one.
+JOB_EXAMPLE: dict[str, Any] = {
+    "id": "01900000-0000-7000-8000-000000000077",
+    "version": 5,
+    "kind": "customers.customer.transfer",
+    "state": "running",
+    "asked_by": "01900000-0000-7000-8000-000000000002",
+    "total": 4200,
+    "done": 1490,
+    "failed": 10,
+    "problem": None,
+    "created_at": "2026-03-01T09:00:00Z",
+    "started_at": "2026-03-01T09:00:01Z",
+    "finished_at": None,
+}
 
 
 class FieldProblemView(BaseModel):
@@ -36,39 +49,20 @@ class JobView(BaseModel):
     """A job. total: how many rows it is about, as counted when it was asked for; null when that is not known. done, failed: rows that
     were dealt with so far, and that were refused. problem: why it failed as a whole; what was done until then stays done."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "id": EXAMPLE_ID,
-                    "version": 5,
-                    "kind": "customers.customer.transfer",
-                    "state": "running",
-                    "asked_by": "01900000-0000-7000-8000-000000000002",
-                    "total": 4200,
-                    "done": 1490,
-                    "failed": 10,
-                    "problem": None,
-                    "created_at": "2026-03-01T09:00:00Z",
-                    "started_at": "2026-03-01T09:00:01Z",
-                    "finished_at": None,
-                }
-            ]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [JOB_EXAMPLE]})
 
     id: uuid.UUID
     version: int
     kind: str
     state: State
     asked_by: uuid.UUID
-    total: int | None
+    total: int | None = None
     done: int
     failed: int
-    problem: JobProblem | None
+    problem: JobProblem | None = None
     created_at: dt.datetime
-    started_at: dt.datetime | None
-    finished_at: dt.datetime | None
+    started_at: dt.datetime | None = None
+    finished_at: dt.datetime | None = None
 
 
 class JobList(BaseModel):

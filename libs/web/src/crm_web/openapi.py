@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastapi.openapi.utils import get_openapi
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 
 import crm_authz
 from crm_authz import DirectoryBehind, TokenExpired, TokenStale
@@ -124,7 +124,9 @@ def documented(
     answers = _refusals(declared, more)
     for other, answered in (also or {}).items():
         answers[other] = {"model": answered, "description": http.HTTPStatus(other).phrase}
-    if declared.example is not None:
+    if declared.stream:
+        answers[status] = {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
+    elif declared.example is not None:
         answers[status] = {"content": {"application/json": {"example": declared.example}}}
     extra: dict[str, Any] = {"x-access": declared.access}
     if declared.permission is not None:
@@ -144,7 +146,8 @@ def documented(
         "responses": answers,
         "openapi_extra": extra,
         "response_model": model,
-        "response_class": JSONResponse,
+        # One without a media type of its own leaves the documents to what stands above.
+        "response_class": Response if declared.stream else JSONResponse,
     }
 
 

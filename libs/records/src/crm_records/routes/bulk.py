@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from crm_jobs import STEP_ROWS, JobView, TooManyOpenJobs, accepted, start_job
+from crm_jobs import JOB_EXAMPLE, STEP_ROWS, JobView, TooManyOpenJobs, accepted, start_job
 from crm_kernel import Forbidden
 from crm_records.actions.batch import require_mode, write_batch
 from crm_records.actions.change import change_many, read_values
@@ -65,6 +65,7 @@ def add_bulk(router: Router, record: RecordType) -> None:
         response=JobView,
         errors=(Forbidden, TooManyOpenJobs),
         limits=LARGE,
+        example={**JOB_EXAMPLE, "kind": batch_kind(record).name},
     )(typed(batch_job, body=record.models.batch_job))
 
 
