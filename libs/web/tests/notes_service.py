@@ -18,7 +18,7 @@ from crm_contracts import Envelope, Event, Registry, Topic, registry
 from crm_contracts.events import Part
 from crm_database import WriteSession, query, service_metadata
 from crm_events import Reaction, Step, record
-from crm_events.schema import BUS_1, JOURNAL_1
+from crm_events.schema import BUS_1, JOURNAL_1, RESYNC_1
 from crm_kernel import Conflict, NotFound, new_id
 from crm_web import Json, Limits, ReadUnit, Router, Service, Settings, Stream, WriteUnit
 from crm_web.idempotency import IDEMPOTENCY_1
@@ -37,6 +37,7 @@ note = sa.Table(
 TABLES: tuple[str, ...] = (
     *JOURNAL_1,
     *BUS_1,
+    *RESYNC_1,
     *AUTHZ_1,
     *IDEMPOTENCY_1,
     "CREATE TABLE note (id uuid PRIMARY KEY, version int NOT NULL, title text NOT NULL, pages int NOT NULL)",

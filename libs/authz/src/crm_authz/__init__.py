@@ -12,6 +12,7 @@ from crm_authz.organisation import EVERYBODY, Everybody
 from crm_authz.people import Changes, Company, Department, DepartmentSet, Role, User
 from crm_authz.principal import Principal
 from crm_authz.reactions import (
+    DIRECTORY_TABLES,
     DIRECTORY_TOPICS,
     apply,
     apply_event,
@@ -31,6 +32,7 @@ from crm_authz.tokens import TokenVerifier
 __all__ = [
     "ACTION_CLASSES",
     "AUTHZ_1",
+    "DIRECTORY_TABLES",
     "DIRECTORY_TOPICS",
     "EVERYBODY",
     "FEW_OWNERS",

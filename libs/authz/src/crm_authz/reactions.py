@@ -127,6 +127,9 @@ def _row(state: Part, now: dt.datetime) -> dict[str, Any] | None:
     return row
 
 
+#: Topic → the replica's table, for those of which every record has a row. Of sessions only those that ended have one, for a while.
+DIRECTORY_TABLES: Final = {topic: table for topic, table in _TABLES.items() if table is not directory_session_end}
+
 Reaction = Callable[[WriteSession, Envelope], Awaitable[None]]
 
 #: Topic → what a service's worker does with its events.

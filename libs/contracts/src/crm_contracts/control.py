@@ -1,4 +1,4 @@
-"""Topics that carry no facts: heartbeat, consumer reports, dead letters. Not journalled, not numbered."""
+"""Topics that carry no facts of their own: heartbeat, consumer reports, dead letters, resyncs. Not journalled, not numbered."""
 
 from crm_contracts.registry import Topic, registry
 
@@ -34,6 +34,29 @@ DEAD_LETTERS = registry.topic(
         description="Events that a consumer could not apply, with the reason; for operators and alerts.",
         partitions=1,
         retention_days=14,
+        numbered=False,
+    )
+)
+RESYNC_REQUESTS = registry.topic(
+    Topic(
+        name="crm.platform.resync-requests",
+        producer="every service",
+        consumers=ALL,
+        description="What consumer groups ask the owning service to tell them again: the state of records, or their facts.",
+        partitions=1,
+        retention_days=1,
+        numbered=False,
+    )
+)
+#: Carries data of all topics: no subscriber's right covers it.
+RESYNC_ANSWERS = registry.topic(
+    Topic(
+        name="crm.platform.resync-answers",
+        producer="every service",
+        consumers=ALL,
+        description="Events told again to the one group that asked, page by page; without publication numbers: no news to anybody else.",
+        partitions=1,
+        retention_days=1,
         numbered=False,
     )
 )

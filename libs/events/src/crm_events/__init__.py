@@ -1,7 +1,7 @@
 """Journal, outbox, relay, consumer, dead letters, tokens: docs/architecture/events.md."""
 
 from crm_events import topics
-from crm_events.reaction import ConsumerGroup, GroupsDisagree, Reaction, groups_of
+from crm_events.reaction import ConsumerGroup, GroupsDisagree, HandleBatch, Held, Reaction, groups_of
 from crm_events.record import EventTooLarge, NotHeld, Step, changes_between, record
 from crm_events.schedule import Schedule, every
 from crm_events.settings import BusSettings
@@ -15,6 +15,8 @@ __all__ = [
     "ConsumerGroup",
     "EventTooLarge",
     "GroupsDisagree",
+    "HandleBatch",
+    "Held",
     "NotAppliedYet",
     "NotHeld",
     "Reaction",

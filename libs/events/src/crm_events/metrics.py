@@ -17,6 +17,10 @@
 | crm.consumer.stopped | gauge | 1 while a group is stopped by too many failures (alert) |
 | crm.consumer.lag | gauge | records between a group's position and the end of the log, by group, topic and partition |
 | crm.consumer.event_age | histogram, s | from recording an event to its effect being committed, by group |
+| crm.resync.told | counter | events told again to a group that asked, by topic |
+| crm.resync.applied | counter | events taken from such an answer, by group and topic |
+| crm.resync.refused | counter | events of such an answer that could not be applied (alert), by group |
+| crm.resync.gaps | counter | records of which an event showed that something before it is lacking (alert), by group and topic |
 """
 
 from opentelemetry import metrics
@@ -38,3 +42,7 @@ consumer_backoffs = _meter.create_counter("crm.consumer.backoffs", unit="{failur
 consumer_stopped = _meter.create_gauge("crm.consumer.stopped")
 consumer_lag = _meter.create_gauge("crm.consumer.lag", unit="{record}")
 consumer_event_age = _meter.create_histogram("crm.consumer.event_age", unit="s")
+resync_told = _meter.create_counter("crm.resync.told", unit="{event}")
+resync_applied = _meter.create_counter("crm.resync.applied", unit="{event}")
+resync_refused = _meter.create_counter("crm.resync.refused", unit="{event}")
+resync_gaps = _meter.create_counter("crm.resync.gaps", unit="{record}")

@@ -1,18 +1,21 @@
-"""The proof of "nothing lost": every journal id is in the inbox of each consumer that wants its type, or is listed with the reason."""
+"""The proof of "nothing lost": every journal id is in the inbox of each consumer that wants its type, or is listed with the reason;
+and what replicas and the log keep is what the journals tell."""
 
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from crm_database import Database
 from crm_events.reaction import ConsumerGroup
+from crm_events.reconcile_holdings import HoldingFault, Newest, Settled, behind, beyond, journal_gaps
 
 #: Ids compared at a time: memory stays flat however long the journal is.
 CHUNK = 5_000
 
 # Raw SQL: ranges of ids against arrays of ids, over partitioned tables.
 _JOURNAL = """
-SELECT j.event_id, j.topic, j.type FROM journal j
+SELECT j.event_id, j.topic, j.type, j.subject, j.version FROM journal j
 WHERE j.event_id > $1 AND j.topic = ANY($2) ORDER BY j.event_id LIMIT $3
 """
 _UNSENT = "SELECT event_id FROM outbox WHERE event_id = ANY($1)"
@@ -31,7 +34,8 @@ class Finding:
     """An event that a group has not simply applied, and why.
 
     reason: `outbox` (not acknowledged yet), `under way` (sent, and the group has not come to it), `tombstone` (could never be
-    sent), `dead letter`, `parked`, `discarded`, or `missing`: none of these, which is a fault.
+    sent), `dead letter`, `parked`, `discarded`; or, which are faults, `missing`: none of these, and `log lacks`: applied, but the
+    group's log has it not.
     """
 
     producer: str
@@ -43,20 +47,27 @@ class Finding:
 
     @property
     def is_fault(self) -> bool:
-        return self.reason == "missing"
+        return self.reason in ("missing", "log lacks")
 
 
 @dataclass
 class Reconciliation:
-    """applied: per group, how many events are in its inbox and applied. findings: all others."""
+    """applied: per group, how many events are in its inbox and applied. findings: all others. holdings: where replicas are not what
+    their owners tell, and journals not whole: each is a fault."""
 
     events: int = 0
     applied: dict[str, int] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    holdings: list[HoldingFault] = field(default_factory=list)
 
     @property
     def faults(self) -> list[Finding]:
         return [finding for finding in self.findings if finding.is_fault]
+
+    @property
+    def is_faulty(self) -> bool:
+        """Whether something is lost."""
+        return bool(self.faults or self.holdings)
 
 
 async def reconcile(
@@ -71,6 +82,7 @@ async def reconcile(
         wanting = [(service, group) for service, mine in groups.items() for group in mine if service in databases]
         topics = sorted({topic for _, group in wanting for topic in group.topics})
         last = since or uuid.UUID(int=0)
+        late: dict[tuple[str, str, uuid.UUID], HoldingFault] = {}
         while True:
             async with database.read() as session:
                 rows = await session.connection.fetch(_JOURNAL, last, topics, CHUNK)
@@ -81,7 +93,43 @@ async def reconcile(
             events = {row["event_id"]: (row["topic"], row["type"]) for row in rows}
             for service, group in wanting:
                 await _compare(result, producer, database, databases[service], group, events)
+                for topic, newest in _newest(rows).items():
+                    found = await behind(
+                        producer,
+                        databases[service],
+                        group,
+                        topic,
+                        newest,
+                        _settled(database, databases[service], group),
+                    )
+                    late |= {(group.name, topic, subject): fault for subject, fault in found.items()}
+        result.holdings += late.values()
+        for service, group in wanting:
+            for topic in sorted(
+                set(group.topics) & {topic for topic in topics if topic.startswith(f"crm.{producer}.")}
+            ):
+                result.holdings += await beyond(producer, database, databases[service], group, topic)
+        result.holdings += await journal_gaps(producer, database)
     return result
+
+
+def _newest(rows: Iterable[Any]) -> dict[str, dict[uuid.UUID, Newest]]:
+    """Topic → record → the newest of these events."""
+    found: dict[str, dict[uuid.UUID, Newest]] = {}
+    for row in rows:
+        records = found.setdefault(row["topic"], {})
+        subject = uuid.UUID(int=row["subject"].int)
+        if subject not in records or row["version"] > records[subject].version:
+            records[subject] = Newest(row["version"], uuid.UUID(int=row["event_id"].int))
+    return found
+
+
+def _settled(database: Database, follower: Database, group: ConsumerGroup) -> Settled:
+    async def settled(events: Sequence[uuid.UUID]) -> set[uuid.UUID]:
+        reasons, _ = await _reasons(database, follower, group, events)
+        return {event for event in events if reasons.get(event) in (None, "missing")}
+
+    return settled
 
 
 async def _compare(
@@ -95,12 +143,28 @@ async def _compare(
     wanted = [event for event, (topic, kind) in events.items() if group.reaction(topic, kind) is not None]
     if not wanted:
         return
+    reasons, log = await _reasons(database, follower, group, wanted)
+    if log is not None:
+        reasons |= {event: "log lacks" for event in wanted if event not in log and event not in reasons}
+    result.applied[group.name] = result.applied.get(group.name, 0) + len(wanted) - len(reasons)
+    for event, reason in reasons.items():
+        result.findings.append(Finding(producer, group.name, event, *events[event], reason))
+
+
+async def _reasons(
+    database: Database, follower: Database, group: ConsumerGroup, wanted: Sequence[uuid.UUID]
+) -> tuple[dict[uuid.UUID, str], set[uuid.UUID] | None]:
+    """Why the group has not simply applied some of these events; and which of them its log has, when it keeps one."""
+    logs = [r.held.log for r in group.reactions if r.held is not None and r.held.log is not None]
     async with follower.snapshot() as session:
         connection = session.connection
         inbox = _ids(await connection.fetch(_INBOX, group.name, wanted))
         dead = {row[0]: row[1] for row in await connection.fetch(_LETTERS, group.name, wanted)}
         parked = _ids(await connection.fetch(_PARKED, group.name, wanted))
         marks = {(row[0], row[1]): (row[2], row[3]) for row in await connection.fetch(_MARKS, group.name)}
+        log = None
+        for table in logs:
+            log = _ids(await connection.fetch(f'SELECT id FROM "{table.name}" WHERE id = ANY($1)', wanted))  # noqa: S608
     reasons: dict[uuid.UUID, str] = {}
     for event in wanted:
         if event in parked:
@@ -110,9 +174,7 @@ async def _compare(
         elif dead.get(event) == "discarded":
             reasons[event] = "discarded"
     reasons |= await _why_not_arrived(database, [event for event in wanted if event not in inbox], marks)
-    result.applied[group.name] = result.applied.get(group.name, 0) + len(wanted) - len(reasons)
-    for event, reason in reasons.items():
-        result.findings.append(Finding(producer, group.name, event, *events[event], reason))
+    return reasons, log
 
 
 async def _why_not_arrived(

@@ -161,3 +161,74 @@ BUS_1: tuple[str, ...] = (
     )
     """,
 )
+
+#: Resync: what this service asked for, what it answers, which records of its replicas lack something.
+RESYNC_1: tuple[str, ...] = (
+    """
+    CREATE TABLE resync_request (
+      id uuid NOT NULL,
+      group_name text NOT NULL,
+      topic text NOT NULL,
+      kind text NOT NULL,
+      ids uuid[],
+      since uuid,
+      types text[],
+      prune boolean NOT NULL,
+      reason text NOT NULL,
+      state text NOT NULL,
+      attempt integer NOT NULL,
+      cursor text,
+      applied bigint NOT NULL,
+      refused bigint NOT NULL,
+      unknown bigint NOT NULL,
+      total bigint,
+      problem text,
+      asked_at timestamptz NOT NULL,
+      sent_at timestamptz,
+      heard_at timestamptz,
+      finished_at timestamptz,
+      CONSTRAINT pk_resync_request PRIMARY KEY (id),
+      CONSTRAINT ck_resync_request_kind CHECK (kind IN ('state', 'journal')),
+      CONSTRAINT ck_resync_request_state CHECK (state IN ('asked', 'running', 'complete', 'failed'))
+    )
+    """,
+    "CREATE INDEX ix_resync_request_open ON resync_request (asked_at) WHERE state IN ('asked', 'running')",
+    """
+    CREATE TABLE resync_seen (
+      request_id uuid NOT NULL,
+      subject uuid NOT NULL,
+      CONSTRAINT pk_resync_seen PRIMARY KEY (request_id, subject)
+    )
+    """,
+    """
+    CREATE TABLE resync_answer (
+      request_id uuid NOT NULL,
+      attempt integer NOT NULL,
+      group_name text NOT NULL,
+      topic text NOT NULL,
+      kind text NOT NULL,
+      ids uuid[],
+      since uuid,
+      types text[],
+      cursor text,
+      sent bigint NOT NULL,
+      taken bigint NOT NULL,
+      complete boolean NOT NULL,
+      heard_at timestamptz NOT NULL,
+      CONSTRAINT pk_resync_answer PRIMARY KEY (request_id)
+    )
+    """,
+    """
+    CREATE TABLE resync_gap (
+      group_name text NOT NULL,
+      topic text NOT NULL,
+      subject uuid NOT NULL,
+      known integer NOT NULL,
+      told integer NOT NULL,
+      noticed_at timestamptz NOT NULL,
+      asked_at timestamptz,
+      CONSTRAINT pk_resync_gap PRIMARY KEY (group_name, topic, subject)
+    )
+    """,
+    "CREATE INDEX ix_resync_gap_waiting ON resync_gap (noticed_at) WHERE asked_at IS NULL",
+)

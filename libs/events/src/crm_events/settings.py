@@ -29,6 +29,9 @@ class BusSettings:
     #: Services whose reports a new leader waits for; None: all that the registry names as consumers. Others are heard all the same.
     expected_services: frozenset[str] | None = None
 
+    #: After so much silence a resync that is under way is asked for again.
+    resync_seconds: float = 10.0
+
     @property
     def fetch_wait_ms(self) -> int:
         return 500 if self.idempotence else 50

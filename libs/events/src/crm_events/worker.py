@@ -1,4 +1,4 @@
-"""A service's worker: relay, consumers, schedules, heartbeat, in one process or beside the API in the same one."""
+"""A service's worker: relay, consumers, schedules, heartbeat, resyncs, in one process or beside the API in the same one."""
 
 import asyncio
 import datetime as dt
@@ -17,6 +17,7 @@ from crm_events.consumer.consumer import Consumer
 from crm_events.months import make_months
 from crm_events.reaction import Reaction, groups_of
 from crm_events.relay.relay import Relay, stalled_for
+from crm_events.resync.asker import Asker
 from crm_events.schedule import Schedule, Scheduler, every
 from crm_events.settings import BusSettings
 from crm_events.waiting import stopped_within
@@ -24,6 +25,14 @@ from crm_kernel.clock import Clock, SystemClock
 
 #: A leader whose loop stands still for so long is stuck.
 RELAY_STUCK_SECONDS = 60.0
+
+_CONTROL = (
+    control.REPORTS,
+    control.HEARTBEAT,
+    control.DEAD_LETTERS,
+    control.RESYNC_REQUESTS,
+    control.RESYNC_ANSWERS,
+)
 
 _log = structlog.get_logger("crm_events")
 
@@ -51,7 +60,8 @@ class Worker:
         named = sorted({topic for group in groups for topic in group.topics})
         peers = {topic: tuple(group.name for group in groups if topic in group.topics) for topic in named}
         partitions = {topic: self.known.topics[topic].partitions for topic in named}
-        self.relay = Relay(self.settings, known=self.known)
+        self.relay = Relay(self.settings, known=self.known, database=self.database, clock=self.clock)
+        self.asker = Asker(self.settings, self.database, groups, self.known, lambda: self._producer, self.clock)
         self.consumers = [
             Consumer(self.settings, group, self.database, self.clock, lambda: self._producer, peers, partitions)
             for group in groups
@@ -66,6 +76,7 @@ class Worker:
         works = [
             self._control(stop),
             self.relay.run(stop),
+            self.asker.run(stop),
             Scheduler(self.database, [months, *self.schedules], self.clock).run(stop),
             *(consumer.run(stop) for consumer in self.consumers),
             *(work(stop) for work in self.works),
@@ -106,16 +117,13 @@ class Worker:
             )
             try:
                 consumed = [self.known.topics[topic] for c in self.consumers for topic in c.group.topics]
-                await topics.ensure(
-                    self.settings.bootstrap, [control.REPORTS, control.HEARTBEAT, control.DEAD_LETTERS, *consumed]
-                )
+                needed = [*_CONTROL, *consumed]
+                await topics.ensure(self.settings.bootstrap, needed)
                 await producer.start()
                 self._producer = producer
                 # A broker that came back empty has no topics any more: looked at now and then.
                 while not await stopped_within(stop, 5.0):
-                    await topics.ensure(
-                        self.settings.bootstrap, [control.REPORTS, control.HEARTBEAT, control.DEAD_LETTERS, *consumed]
-                    )
+                    await topics.ensure(self.settings.bootstrap, needed)
             except (KafkaError, OSError, TimeoutError, topics.TopicRefused) as error:
                 _log.warning("the broker is away", cause=repr(error))
             finally:

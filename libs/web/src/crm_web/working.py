@@ -5,10 +5,10 @@ import datetime as dt
 
 import structlog
 
-from crm_authz import DIRECTORY_TOPICS, apply, forget_ended_sessions, heard
+from crm_authz import DIRECTORY_TABLES, DIRECTORY_TOPICS, apply, forget_ended_sessions, heard
 from crm_contracts.control import HEARTBEAT
 from crm_database import DATABASE_ERRORS, Database, WriteContext
-from crm_events import BusSettings, ConsistencyTokens, Reaction, Schedule, Worker, every, groups_of
+from crm_events import BusSettings, ConsistencyTokens, Held, Reaction, Schedule, Worker, every, groups_of
 from crm_kernel import Clock, SystemClock
 from crm_web.idempotency import PURGED_AT_ONCE, purge
 from crm_web.service import Service
@@ -30,7 +30,14 @@ def all_reactions(service: Service) -> list[Reaction]:
     if owns_directory(service):
         return list(service.reactions)
     # One at a time: a transaction that fails must not take another user's change with it.
-    directory = Reaction(group=f"{service.name}.directory", topics=DIRECTORY_TOPICS, handle=apply)
+    directory = Reaction(
+        group=f"{service.name}.directory",
+        topics=DIRECTORY_TOPICS,
+        handle=apply,
+        resync="state",
+        # Nothing is forgotten: the processes of the API load what changed, and would not hear of a row that went.
+        held=Held(DIRECTORY_TABLES),
+    )
     return [directory, *service.reactions]
 
 

@@ -12,7 +12,7 @@ import os
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -61,7 +61,11 @@ class Rebuilt:
     refused: list[uuid.UUID] = field(default_factory=list)
 
 
-async def rebuild(dsn: str) -> Rebuilt:
+#: Told now and then: how many events were replayed, of about how many.
+Progress = Callable[[int, int], None]
+
+
+async def rebuild(dsn: str, told: Progress | None = None) -> Rebuilt:
     """Make all facts anew from the log. Raises RebuildRunning, LogBehind, TablesBusy: then everything is as before."""
     # Replaying a batch may take longer than a request is allowed to.
     database = await Database.open(dsn, name="analytics-rebuild", settings=PoolSettings(command_timeout=300))
@@ -70,7 +74,7 @@ async def rebuild(dsn: str) -> Rebuilt:
             done = Rebuilt()
             async with _aside(database) as session:
                 await _make_tables(session)
-            position = await _replay(database, done)
+            position = await _replay(database, done, told or _nothing)
             async with _aside(database) as session:
                 await _hold_consumer_off(session)
                 await _replay_rest(session, position, done)
@@ -111,15 +115,22 @@ async def _make_tables(session: WriteSession) -> None:
             await run(str(CreateIndex(index).compile(dialect=dialect)))
 
 
-async def _replay(database: Database, done: Rebuilt) -> int:
+async def _replay(database: Database, done: Rebuilt, told: Progress) -> int:
     """Take the log in, batch by batch; answers the position that was reached."""
     position = 0
+    async with database.read() as session:
+        total = await log.count(session, TOPICS)
     while True:
         async with _aside(database) as session:
             reached = await _one_batch(session, position, done)
         if reached is None:
             return position
         position = reached
+        told(done.events, max(total, done.events))
+
+
+def _nothing(_: int, __: int) -> None:
+    return
 
 
 async def _replay_rest(session: WriteSession, position: int, done: Rebuilt) -> None:

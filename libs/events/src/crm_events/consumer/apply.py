@@ -13,6 +13,7 @@ from crm_events import metrics, tracing
 from crm_events.consumer import failures, rules, store
 from crm_events.consumer.store import Place
 from crm_events.reaction import ConsumerGroup, Reaction
+from crm_events.resync import gaps
 from crm_kernel.clock import Clock
 
 _log = structlog.get_logger("crm_events")
@@ -209,6 +210,7 @@ class Applier:
                         break
                     run.append(following)
             try:
+                await gaps.notice(session, reaction, run)
                 await self.give(session, reaction, run)
             except Exception as error:
                 raise HandlerFailed(error, place if len(run) == 1 and len(due) > 1 else None) from error

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import structlog
@@ -10,13 +10,15 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from crm_contracts import Registry, control, registry
-from crm_database import DATABASE_ERRORS
+from crm_database import DATABASE_ERRORS, Database
 from crm_events import metrics, topics, wake
 from crm_events.relay.leader import Leader
 from crm_events.relay.ledger import Ledger, LockLost
 from crm_events.reports import GroupReport
+from crm_events.resync.answerer import Answerer
 from crm_events.settings import BusSettings
 from crm_events.waiting import stopped_within
+from crm_kernel.clock import Clock, SystemClock
 
 #: Seconds between attempts to take the lock.
 LOCK_SECONDS = 1.0
@@ -27,8 +29,18 @@ _log = structlog.get_logger("crm_events")
 class Relay:
     """Runs in every worker process; one of them leads."""
 
-    def __init__(self, settings: BusSettings, *, known: Registry = registry) -> None:
+    def __init__(
+        self,
+        settings: BusSettings,
+        *,
+        known: Registry = registry,
+        database: Database | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        """database: for answering resyncs; None: this relay answers none."""
         self.settings = settings
+        self.database = database
+        self.clock = clock or SystemClock()
         self.topics = known.produced_by(settings.service)
         self.leader: Leader | None = None
         self.problem: str | None = None
@@ -73,18 +85,24 @@ class Relay:
             metadata_max_age_ms=10_000,
         )
         try:
-            await topics.ensure(self.settings.bootstrap, [*self.topics, control.REPORTS])
-            at = TopicPartition(control.REPORTS.name, 0)
+            control_topics = [control.REPORTS, control.RESYNC_REQUESTS, control.RESYNC_ANSWERS]
+            await topics.ensure(self.settings.bootstrap, [*self.topics, *control_topics])
+            heard = [TopicPartition(topic.name, 0) for topic in (control.REPORTS, control.RESYNC_REQUESTS)]
             await reader.start()
-            reader.assign([at])
-            await reader.seek_to_end(at)
+            reader.assign(heard)
+            await reader.seek_to_end(*heard)
             await ledger.connection.add_listener(wake.CHANNEL, lambda *_: self._wake.set())
             leader = Leader(self.settings, ledger, self.topics, self._wake)
             await leader.open()
             self.leader = leader
             metrics.relay_leader.set(1)
             _log.info("relay leads", service=self.settings.service)
-            await _first_of(leader.run(), _listen(reader, at, leader), stop.wait())
+            works: list[Coroutine[Any, Any, object]] = [leader.run(), stop.wait()]
+            answerer = None
+            if self.database is not None:
+                answerer = Answerer(self.settings, self.database, self.topics, self.clock)
+                works.append(answerer.run())
+            await _first_of(*works, _listen(reader, heard, leader, answerer))
         finally:
             try:
                 async with asyncio.timeout(3):
@@ -93,26 +111,34 @@ class Relay:
                 _log.info("the reports' reader did not stop cleanly", cause=repr(error))
 
 
-async def _listen(reader: AIOKafkaConsumer, at: TopicPartition, leader: Leader) -> None:
-    """Hand the groups' reports to the leader."""
+async def _listen(
+    reader: AIOKafkaConsumer, heard: Sequence[TopicPartition], leader: Leader, answerer: Answerer | None
+) -> None:
+    """Hand the groups' reports to the leader, and what they ask for to the answerer."""
     while True:
         try:
-            got = await reader.getmany(at, timeout_ms=500)
+            got = await reader.getmany(*heard, timeout_ms=500)
         except KafkaError as error:
             _log.warning("reports can't be read", cause=repr(error))
             await asyncio.sleep(0.5)
             continue
-        for record in got.get(at, []):
-            try:
-                said = GroupReport.decode(record.value)
-            except (ValueError, KeyError, TypeError) as error:
-                _log.warning("not a report", offset=record.offset, cause=repr(error))
-                continue
-            await leader.hear(said)
+        for at, records in got.items():
+            for record in records:
+                if at.topic == control.RESYNC_REQUESTS.name:
+                    if answerer is not None:
+                        await answerer.hear(record.value)
+                    continue
+                try:
+                    said = GroupReport.decode(record.value)
+                except (ValueError, KeyError, TypeError) as error:
+                    _log.warning("not a report", offset=record.offset, cause=repr(error))
+                    continue
+                await leader.hear(said)
         # The log was wiped: what comes next is below where we stand (rule 6).
-        end = reader.highwater(at)
-        if end is not None and await reader.position(at) > end:
-            await reader.seek_to_beginning(at)
+        for at in heard:
+            end = reader.highwater(at)
+            if end is not None and await reader.position(at) > end:
+                await reader.seek_to_beginning(at)
 
 
 async def _first_of(*works: Coroutine[Any, Any, object]) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from crm_authz import Scope
 from crm_contracts import Envelope, Topic
 from crm_database import SCOPED, Query, ReadSession, WriteSession, query
-from crm_events import Reaction
+from crm_events import HandleBatch, Held, Reaction
 from crm_records.fields.references import plain_id
 from crm_records.replica import store
 from crm_records.replica.checking import check
@@ -75,16 +75,33 @@ class Replica:
             *extra,
             info=dict(SCOPED) if scoped else {},
         )
-        #: Compiled with and without a reason.
-        self._found: dict[bool, Query] = {}
+        #: Compiled with and without a reason, with and without locks.
+        self._found: dict[tuple[bool, bool], Query] = {}
 
-    def reaction(self, group: str) -> Reaction:
-        """What the worker does with the records' events. group: `sales.customers`; a projection, for whose events readers wait."""
+    def reaction(self, group: str, heard: HandleBatch | None = None) -> Reaction:
+        """What the worker does with the records' events. group: `sales.customers`; a projection, for whose events readers wait.
+
+        heard: what else follows from them; it calls `keep` itself and goes by what was news, so that nothing follows twice.
+        It takes the owner's word again whenever it is told (resync): what is newer stays.
+        """
 
         async def keep(session: WriteSession, envelopes: Sequence[Envelope]) -> None:
             await self.keep(session, envelopes)
 
-        return Reaction(group=group, topics=(self.topic.name,), handle_batch=keep)
+        return Reaction(
+            group=group,
+            topics=(self.topic.name,),
+            handle_batch=heard or keep,
+            resync="state",
+            held=Held({self.topic.name: self.table}, forget=self._forget),
+        )
+
+    async def _forget(self, session: WriteSession, _: str, ids: Sequence[uuid.UUID]) -> None:
+        await self.forget(session, ids)
+
+    async def forget(self, session: WriteSession, ids: Sequence[uuid.UUID]) -> None:
+        """Remove records that their owner doesn't know, with their members. Deleted ones stay: they are known to be deleted."""
+        await store.forget(session, self.table, self.record, ids)
 
     def newest(self, envelopes: Sequence[Envelope]) -> list[Told]:
         """The newest of each record in a batch. Pure. Raises pydantic.ValidationError for data that doesn't fit its contract."""
@@ -115,19 +132,23 @@ class Replica:
         return self._copies(await session.fetch(statement, ids=list(dict.fromkeys(ids))))
 
     async def find(
-        self, session: ReadSession, ids: Sequence[uuid.UUID], *, unscoped: str | None = None
+        self, session: ReadSession, ids: Sequence[uuid.UUID], *, unscoped: str | None = None, lock: bool = False
     ) -> dict[uuid.UUID, Copy]:
         """Those of these records that are known at all, deleted ones too, whoever may see them.
 
-        unscoped: for records with owners, why no scope is needed, in words. Raises UnscopedStatement without it.
+        unscoped: for records with owners, why no scope is needed, in words. Raises UnscopedStatement without it. lock: nobody else
+        changes them until the transaction ends, not even who is told them again.
         """
         if not ids:
             return {}
-        excused = bool(unscoped)
-        if excused not in self._found:
+        shape = (bool(unscoped), lock)
+        if shape not in self._found:
             asked = self.table.c.id == sa.func.any(sa.bindparam("ids", type_=_IDS, required=True))
-            self._found[excused] = query(sa.select(self.table).where(asked), unscoped=unscoped)
-        return self._copies(await session.fetch(self._found[excused], ids=list(dict.fromkeys(ids))))
+            select = sa.select(self.table).where(asked)
+            if lock:
+                select = select.order_by(self.table.c.id).with_for_update()
+            self._found[shape] = query(select, unscoped=unscoped)
+        return self._copies(await session.fetch(self._found[shape], ids=list(dict.fromkeys(ids))))
 
     def _select(self, scope: Scope | None, columns: Sequence[sa.Column[Any]], *, deleted: bool) -> Query:
         table = self.table

@@ -27,6 +27,8 @@ ON CONFLICT (record_type, record_id, user_id) DO UPDATE SET "right" = excluded."
 WHERE (m."right", m.expires_at) IS DISTINCT FROM (excluded."right", excluded.expires_at)
 """
 
+_NO_MEMBERS = "DELETE FROM record_member WHERE record_type = $1 AND record_id = ANY($2::uuid[])"
+
 
 @lru_cache(maxsize=100)
 def upsert_sql(table: sa.Table) -> str:
@@ -81,3 +83,12 @@ async def _keep_members(session: WriteSession, record: str, news: Sequence[Told]
     ]
     # Raw SQL: see _MEMBERS.
     await session.connection.execute(_MEMBERS, record, [one.id for one in telling], members)
+
+
+async def forget(session: WriteSession, table: sa.Table, record: str, ids: Sequence[uuid.UUID]) -> None:
+    """Remove records from the replica, and who shares in them."""
+    # Raw SQL: the table's name comes from its declaration.
+    await session.connection.execute(f'DELETE FROM "{table.name}" WHERE id = ANY($1)', list(ids))  # noqa: S608
+    if "owner_id" in table.c:
+        # Raw SQL: an array of ids.
+        await session.connection.execute(_NO_MEMBERS, record, list(ids))

@@ -100,11 +100,11 @@ def _produced(place: Place, size: int) -> Counted:
 
 
 async def _tables(dsn: str) -> None:
-    from crm_events.schema import BUS_1, JOURNAL_1
+    from crm_events.schema import BUS_1, JOURNAL_1, RESYNC_1
 
     connection = await asyncpg.connect(dsn)
     try:
-        for statement in (*JOURNAL_1, *BUS_1):
+        for statement in (*JOURNAL_1, *BUS_1, *RESYNC_1):
             await connection.execute(statement)
     finally:
         await connection.close()

@@ -15,3 +15,8 @@ async def apply(session: WriteSession, envelopes: Sequence[Envelope]) -> None:
     """Take a batch into the facts. Raises Unfit, or a database error, when an event doesn't fit its contract."""
     await store.write(session, collect(envelopes))
     await progress.note(session, "facts", envelopes)
+
+
+async def refill(session: WriteSession, envelopes: Sequence[Envelope]) -> None:
+    """The same for what is told again; how far the consumer is, it doesn't say."""
+    await store.write(session, collect(envelopes))

@@ -15,6 +15,7 @@ from sqlalchemy.dialects import postgresql
 from crm_analytics.facts import tables
 from crm_analytics.facts.parts import Row
 from crm_analytics.facts.rules import Batch, Newest, is_of_moment
+from crm_contracts import billing, customers, sales
 from crm_database import WriteSession
 
 _PG = postgresql.dialect()  # type: ignore[no-untyped-call]
@@ -35,6 +36,18 @@ FACT_TABLES = (
     tables.pipeline,
     tables.pipeline_stage,
 )
+
+#: Topic → the table with one row per record.
+FACT_OF_TOPIC = {
+    sales.OPPORTUNITY_TOPIC.name: tables.opportunity_fact,
+    sales.PRODUCT_TOPIC.name: tables.product,
+    sales.PIPELINE_TOPIC.name: tables.pipeline,
+    customers.CUSTOMER_TOPIC.name: tables.customer_fact,
+    customers.CONTACT_TOPIC.name: tables.contact_fact,
+    billing.CONTRACT_TOPIC.name: tables.contract_fact,
+    billing.PAYMENT_TOPIC.name: tables.payment_fact,
+    sales.ACTIVITY_TOPIC.name: tables.activity_fact,
+}
 
 
 async def write(session: WriteSession, batch: Batch) -> None:

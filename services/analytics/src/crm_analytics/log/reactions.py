@@ -14,3 +14,8 @@ async def keep(session: WriteSession, envelopes: Sequence[Envelope]) -> None:
     """Put a batch into the log."""
     await progress.note(session, "log", envelopes)
     await store.append(session, envelopes)
+
+
+async def refill(session: WriteSession, envelopes: Sequence[Envelope]) -> None:
+    """Put what is told again into the log, where it is lacking. How far the consumer is, it doesn't say."""
+    await store.refill(session, envelopes)

@@ -56,6 +56,40 @@ async def append(session: WriteSession, envelopes: Sequence[Envelope]) -> None:
     )
 
 
+# Raw SQL: one round trip over all records of a batch. What stands before a fact that was lacking, and tells a later version of the
+# same record, is moved behind it, in the order of the versions: who reads the log finds each record's facts in order, some twice.
+_MOVE_BEHIND = """
+WITH filled AS (
+  SELECT subject, topic, min(version) AS first FROM event_log WHERE id = ANY($1) GROUP BY subject, topic
+), late AS (
+  SELECT l.id, row_number() OVER (ORDER BY l.subject, l.version) AS n
+  FROM filled f JOIN event_log l ON l.subject = f.subject AND l.topic = f.topic AND l.version > f.first
+  WHERE EXISTS (
+    SELECT FROM event_log e JOIN event_log o ON o.subject = e.subject AND o.topic = e.topic
+    WHERE e.subject = f.subject AND e.topic = f.topic AND e.id = ANY($1) AND e.version < o.version AND e.position > o.position
+  )
+), head AS (
+  UPDATE log_head SET position = position + (SELECT count(*) FROM late) RETURNING position - (SELECT count(*) FROM late) AS before
+)
+UPDATE event_log l SET position = head.before + late.n FROM late, head WHERE l.id = late.id
+"""
+_KNOWN = query(sa.select(event_log.c.id).where(event_log.c.id == sa.any_(sa.bindparam("ids", type_=ARRAY(sa.Uuid())))))
+
+
+async def refill(session: WriteSession, envelopes: Sequence[Envelope]) -> int:
+    """Put those events into the log that it lacks; answers how many. Per record the log is in order again afterwards.
+
+    Call it last in a transaction: it holds the log's head until the commit.
+    """
+    known = {row["id"] for row in await session.fetch(_KNOWN, ids=[e.id for e in envelopes])}
+    lacking = [e for e in envelopes if e.id not in known]
+    if lacking:
+        await append(session, lacking)
+        # One statement for all events.
+        await session.connection.execute(_MOVE_BEHIND, [e.id for e in lacking])
+    return len(lacking)
+
+
 @dataclass(frozen=True)
 class Wanted:
     """Which events; None means any. times: recorded at or after the first and before the second."""
@@ -113,3 +147,13 @@ _REPLAY: Query = query(
 async def replay(session: ReadSession, position: int, limit: int, topics: Sequence[str]) -> list[Any]:
     """At most `limit` events of some topics behind a position, whole, `data` as JSON text, in the order of the log."""
     return await session.fetch(_REPLAY, position=position, limit=limit, topics=list(topics))
+
+
+_COUNT: Query = query(
+    sa.select(sa.func.count()).where(event_log.c.topic == sa.any_(sa.bindparam("topics", type_=ARRAY(sa.Text))))
+)
+
+
+async def count(session: ReadSession, topics: Sequence[str]) -> int:
+    """How many events of some topics the log has."""
+    return int(await session.value(_COUNT, topics=list(topics)))

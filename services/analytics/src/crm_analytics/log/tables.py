@@ -7,7 +7,8 @@ from crm_analytics.metadata import metadata
 from crm_database import instant
 
 #: One row per event of the whole product. Append-only, range-partitioned by month of the UUIDv7 event id.
-#: position: the order of the feed, see log_head. partition, number, stream: as it came from the bus.
+#: position: the order of the feed, see log_head; changed only when a lost fact is filled in (store.refill).
+#: partition, number, stream: as it came from the bus.
 event_log = sa.Table(
     "event_log",
     metadata,

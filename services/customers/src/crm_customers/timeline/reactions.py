@@ -1,5 +1,6 @@
 """The events of all services become entries of timelines."""
 
+import uuid
 from collections.abc import Sequence
 
 from crm_contracts import Envelope
@@ -7,7 +8,7 @@ from crm_customers.timeline import store
 from crm_customers.timeline.facts import entry_of
 from crm_customers.timeline.sources_store import BY_TOPIC, CONTRACT, PAYMENT, Source
 from crm_database import WriteSession
-from crm_events import Reaction
+from crm_events import Held, Reaction
 
 
 async def keep(session: WriteSession, envelopes: Sequence[Envelope]) -> None:
@@ -35,4 +36,21 @@ async def _keep(session: WriteSession, source: Source, envelopes: Sequence[Envel
         await store.bring_payments_along(session, changed)
 
 
-REACTIONS = (Reaction(group="customers.timeline", topics=tuple(sorted(BY_TOPIC)), handle_batch=keep),)
+async def forget(session: WriteSession, topic: str, ids: Sequence[uuid.UUID]) -> None:
+    """Records that their owner doesn't know leave the timelines."""
+    source = BY_TOPIC[topic]
+    if source.replica is not None:
+        await source.replica.forget(session, ids)
+        await store.leave(session, source, ids)
+
+
+REACTIONS = (
+    Reaction(
+        group="customers.timeline",
+        topics=tuple(sorted(BY_TOPIC)),
+        handle_batch=keep,
+        # Each event may be an entry.
+        resync="journal",
+        held=Held({topic: s.replica.table for topic, s in BY_TOPIC.items() if s.replica is not None}, forget=forget),
+    ),
+)

@@ -59,6 +59,11 @@ async def bring_payments_along(session: WriteSession, contract_ids: Collection[u
         await session.execute(_BRING_PAYMENTS, ids=list(contract_ids))
 
 
+async def leave(session: WriteSession, source: Source, ids: Collection[uuid.UUID]) -> None:
+    """The entries of these records go."""
+    await session.execute(_LEAVE, record_type=source.key, ids=list(ids))
+
+
 def folded(entries: Sequence[Entry]) -> list[Entry]:
     """Each entry once: as its newest event tells it, with the actor of whichever says one. Pure."""
     found: dict[uuid.UUID, Entry] = {}
@@ -125,4 +130,8 @@ def _bring(source: Source) -> Query:
     return _moves(source, source.whose.c.id)
 
 
+_LEAVE = query(
+    sa.delete(entry).where(entry.c.record_type == sa.bindparam("record_type"), entry.c.record_id == sa.func.any(_IDS)),
+    unscoped=_WHY,
+)
 _BRING_PAYMENTS = _moves(PAYMENT, PAYMENT.whose.c.contract_id)

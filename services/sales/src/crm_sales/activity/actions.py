@@ -21,8 +21,10 @@ _REASON = "SA-30: an activity's customer is that of what it is about"
 async def keep_with_activities(session: WriteSession, replica: Replica, envelopes: Sequence[Envelope]) -> None:
     """Take events into a replica of records that have customers; the activities about those that got another one go along."""
     ids = [envelope.subject for envelope in envelopes]
-    # Of one record all events come one after another: nobody else changes its row meanwhile. What is new here is in no link yet.
-    before = await replica.find(session, ids, unscoped="only whether they have another customer than before is asked")
+    # Locked: what is told again comes beside what is told (resync). What is new here is in no link yet.
+    before = await replica.find(
+        session, ids, unscoped="only whether they have another customer than before is asked", lock=True
+    )
     news = await replica.keep(session, envelopes)
     moved = [one.id for one in news if one.id in before and _customer(one.state) != before[one.id]["customer_id"]]
     if moved:

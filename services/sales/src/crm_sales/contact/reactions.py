@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from crm_contracts import Envelope
 from crm_database import WriteSession
-from crm_events import Reaction
 from crm_sales.activity.actions import keep_with_activities
 from crm_sales.contact.tables import CONTACTS
 
@@ -13,4 +12,4 @@ async def heard(session: WriteSession, envelopes: Sequence[Envelope]) -> None:
     await keep_with_activities(session, CONTACTS, envelopes)
 
 
-REACTIONS = (Reaction(group="sales.contacts", topics=(CONTACTS.topic.name,), handle_batch=heard),)
+REACTIONS = (CONTACTS.reaction("sales.contacts", heard),)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from crm_contracts import Envelope
 from crm_database import WriteSession
-from crm_events import Reaction
 from crm_sales.activity.actions import keep_with_activities
 from crm_sales.ticket.tables import TICKETS
 
@@ -13,4 +12,4 @@ async def heard(session: WriteSession, envelopes: Sequence[Envelope]) -> None:
     await keep_with_activities(session, TICKETS, envelopes)
 
 
-REACTIONS = (Reaction(group="sales.tickets", topics=(TICKETS.topic.name,), handle_batch=heard),)
+REACTIONS = (TICKETS.reaction("sales.tickets", heard),)
