@@ -8,7 +8,9 @@ One row per operation, written out: a route that is added to a service and not t
 | see | one record and what hangs on it: 200 for what is visible, 404 for everything else |
 | act | one record to be changed: 404 when invisible, 403 when out of the action's scope, else 412 (it is sent a stale version) |
 | batch, advance-rows, outcome-rows | the same three, per row |
-| transfer-many | by filter and by ids: exactly what is seen and may be transferred changes hands, to nobody out of reach |
+| batch-job | the same as a job, which runs with the directory's rights |
+| change-many | by ids and by filter, without a difference: the same three, per record |
+| transfer-many | by filter and ids, at once and as a job: what is seen and may be transferred changes hands, to nobody out of reach |
 | create | for whom, and below which customer |
 | take | a ticket: 404 when invisible, 409 when somebody has it, else as `act` |
 | claim, release-row, pool, pool-history, assign | the public pool: its members, and nobody else |
@@ -62,6 +64,8 @@ def _standard(service: str, plural: str, record: str) -> list[Row]:
         Row("POST", f"{base}/search", "search", record),
         Row("POST", base, "create", record, "transfer"),
         Row("POST", f"{base}/batch", "batch", record),
+        Row("POST", f"{base}/batch-jobs", "batch-job", record),
+        Row("POST", f"{base}/change", "change-many", record),
         Row("POST", f"{base}/transfer", "transfer-many", record, "transfer"),
         Row("GET", one, "see", record),
         Row("GET", f"{one}/history", "see", record, deleted="shown"),
@@ -82,6 +86,18 @@ _NOBODYS = "no owner: the same for everybody who has the permission"
 
 def _none(reason: str, *operations: str) -> list[Row]:
     return [Row(*operation.split(" "), "none", reason=reason) for operation in operations]  # type: ignore[arg-type]
+
+
+def _jobs(service: str) -> list[Row]:
+    base = f"/api/{service}/v1/jobs"
+    return _none(
+        "a job is its asker's, whatever the scope: libs/jobs/tests/test_rights.py; what it does goes by `batch-job`, `transfer-many`",
+        f"GET {base}",
+        f"GET {base}/{{id}}",
+        f"GET {base}/{{id}}/rows",
+        f"GET {base}/{{id}}/progress",
+        f"POST {base}/{{id}}/cancel",
+    )
 
 
 _C, _S, _A, _I = "/api/customers/v1", "/api/sales/v1", "/api/analytics/v1", "/api/identity/v1"
@@ -107,7 +123,9 @@ ROWS: tuple[Row, ...] = (
         f"GET {_C}/pools/{{id}}",
         f"PATCH {_C}/pools/{{id}}",
     ),
+    *_jobs("customers"),
     # sales
+    *_jobs("sales"),
     *_standard("sales", "opportunities", OPPORTUNITY),
     Row("POST", f"{_S}/opportunities/advance", "advance-rows", OPPORTUNITY),
     Row("POST", f"{_S}/opportunities/outcomes", "outcome-rows", OPPORTUNITY),
@@ -124,6 +142,8 @@ ROWS: tuple[Row, ...] = (
         f"POST {_S}/products/search",
         f"POST {_S}/products",
         f"POST {_S}/products/batch",
+        f"POST {_S}/products/batch-jobs",
+        f"POST {_S}/products/change",
         f"GET {_S}/products/{{id}}",
         f"PATCH {_S}/products/{{id}}",
         f"DELETE {_S}/products/{{id}}",
@@ -140,6 +160,7 @@ ROWS: tuple[Row, ...] = (
         f"PUT {_S}/pipelines/{{id}}/stages",
     ),
     # billing
+    *_jobs("billing"),
     *_standard("billing", "contracts", CONTRACT),
     *_standard("billing", "payments", PAYMENT),
     Row("GET", f"{_B}/contracts/{{id}}/instalments", "see", CONTRACT),
@@ -166,6 +187,7 @@ ROWS: tuple[Row, ...] = (
         f"POST {_B}/approvals/{{id}}/withdraw",
     ),
     # support
+    *_jobs("support"),
     *_standard("support", "tickets", TICKET),
     Row("POST", f"{_T}/tickets/{{id}}/claim", "take", TICKET),
     Row("POST", f"{_T}/tickets/{{id}}/assign", "act", TICKET, "transfer", body={"user_id": None}),

@@ -19,7 +19,7 @@ from crm_database import WriteContext, WriteSession, insert_rows
 from crm_database.migrate import upgrade
 from crm_kernel import new_id
 from crm_testing.servers import SharedPostgres
-from crm_testing.service import URL, Caller, Running, envelope, migrated, running
+from crm_testing.service import URL, Caller, Running, envelope, migrated, role_state, running
 from crm_web.routes import installed
 from crm_web.service import load_service
 
@@ -513,13 +513,21 @@ async def _organise(session: WriteSession, world: World) -> None:
             deleted=content["deleted"],
         )
         await apply_state(session, identity.DEPARTMENT_SET.name, uuid.UUID(chosen), 1, told)
+    # Requests go by their tokens; jobs by the roles that the directory knows.
+    roles: dict[str, list[uuid.UUID]] = {user: [] for user in organisation["users"]}
+    for user, held in world.roles.items():
+        for scopes in held:
+            rules = {key: {name: _rule(rule) for name, rule in classes.items()} for key, classes in scopes.items()}
+            role_id = new_id()
+            await apply_state(session, identity.ROLE_TOPIC.name, role_id, 1, role_state(PERMISSIONS, rules))
+            roles[user].append(role_id)
     for user, place in organisation["users"].items():
         person = identity.UserState(
             name=f"User {user}",
             status="active" if user in world.active else "dismissed",
             department_id=place["department"],
             superior_id=place["superior"],
-            role_ids=[],
+            role_ids=roles[user],
             super_admin=place["super_admin"],
             epoch=1,
         )

@@ -120,7 +120,7 @@ async def test_more_than_a_thousand_matches_are_transferred_by_a_job(
     )
     assert (accepted["state"], accepted["total"]) == ("queued", 1201)
     assert accepted["kind"] == "customers.customer.transfer"
-    customers.clock.advance(dt.timedelta(seconds=1))
+    customers.clock.advance(dt.timedelta(minutes=2))
     later = await make_customer(rep)
     job = await ended(customers, manager, accepted)
     assert (job["state"], job["done"], job["failed"]) == ("succeeded", 1201, 0)

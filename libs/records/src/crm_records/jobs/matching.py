@@ -10,6 +10,7 @@ from crm_jobs import STEP_ROWS, Job, JobUnit, start_job
 from crm_jobs.kind import JobKind
 from crm_kernel import FieldError, Invalid
 from crm_records.asked import ask
+from crm_records.inputs import CLOCK_TOLERANCE
 from crm_records.listing import count_matching, following_ids, matching_ids
 from crm_records.models import MAX_ROWS
 from crm_records.reading import filter_context
@@ -65,7 +66,9 @@ async def start_over(
         return await start_job(unit, kind, {**parameters, "filter": None}, total=len(ids), parts=parts)
     asked = ask(record, filter_context(unit), filter=filter, at="/")
     scopes = _scopes(unit, record, action)
-    total = await count_matching(unit.session, record, scopes, asked, made_before=unit.now, limit=MAX_MATCHES + 1)
+    total = await count_matching(
+        unit.session, record, scopes, asked, made_before=unit.now + CLOCK_TOLERANCE, limit=MAX_MATCHES + 1
+    )
     if total > MAX_MATCHES:
         detail = f"More than {MAX_MATCHES} records match; narrow the filter"
         raise TooManyMatches(detail, errors=[FieldError("/filter", TooManyMatches.code, detail)])
@@ -92,7 +95,8 @@ async def next_chunk(unit: JobUnit, record: RecordType, action: ActionClass, job
         _scopes(unit, record, action),
         asked,
         after=None if job.position is None else uuid.UUID(job.position),
-        made_before=job.created_at,
+        # What another process made just before may bear a later time than ours.
+        made_before=job.created_at + CLOCK_TOLERANCE,
         limit=min(STEP_ROWS, MAX_MATCHES - job.processed) or 1,
     )
     if job.processed >= MAX_MATCHES:
