@@ -2,22 +2,13 @@
 
 import asyncpg
 import pytest
-from sqlalchemy.dialects import postgresql
-from sqlalchemy.schema import CreateIndex, CreateTable
 
 from crm_approvals import store
 from crm_approvals.tables import metadata
 from crm_kernel import new_id
+from crm_testing.declared import require_declared
 
 from .conftest import NOW, World
-
-_COLUMNS = """
-SELECT attname, format_type(atttypid, atttypmod) AS type, attnotnull FROM pg_attribute
-WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum
-"""
-_CONSTRAINTS = (
-    "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = $1::regclass AND contype <> 'n'"
-)
 
 _MANY = """
 INSERT INTO approval (id, version, subject_type, subject_id, subject_version, title, snapshot, snapshot_digest,
@@ -37,35 +28,7 @@ FROM (SELECT *, CASE WHEN status <> 'pending' THEN md5(submitted_by::text)::uuid
 
 
 async def test_the_statements_make_the_declared_tables(office_dsn: str) -> None:
-    dialect = postgresql.dialect()
-    connection = await asyncpg.connect(office_dsn)
-    try:
-        found = {}
-        for place in ("public", "declared"):
-            if place == "declared":
-                await connection.execute("CREATE SCHEMA declared; SET search_path = declared")
-                for table in metadata.sorted_tables:
-                    await connection.execute(str(CreateTable(table).compile(dialect=dialect)))
-                    for index in table.indexes:
-                        await connection.execute(str(CreateIndex(index).compile(dialect=dialect)))
-            found[place] = [
-                (
-                    [tuple(row) for row in await connection.fetch(_COLUMNS, name)],
-                    sorted(tuple(row) for row in await connection.fetch(_CONSTRAINTS, name)),
-                    sorted(
-                        row[0].replace("declared.", "public.")
-                        for row in await connection.fetch(
-                            "SELECT indexdef FROM pg_indexes WHERE tablename = $1 AND schemaname = $2", name, place
-                        )
-                    ),
-                )
-                for name in ("approval", "approval_step")
-            ]
-        assert found["public"] == found["declared"]
-        assert all(constraints and indexes for _, constraints, indexes in found["public"])
-    finally:
-        await connection.execute("DROP SCHEMA IF EXISTS declared CASCADE")
-        await connection.close()
+    await require_declared(office_dsn, metadata.sorted_tables)
 
 
 @pytest.mark.requirement("BI-16")

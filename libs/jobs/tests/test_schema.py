@@ -4,24 +4,16 @@ import datetime as dt
 
 import asyncpg
 import pytest
-from sqlalchemy.dialects import postgresql
-from sqlalchemy.schema import CreateIndex, CreateTable
 
 from crm_jobs import store
 from crm_jobs.rules import KEPT, LEASE
 from crm_jobs.service_jobs import _purge
 from crm_jobs.tables import metadata
 from crm_kernel import new_id
+from crm_testing.declared import require_declared
 
 from .conftest import Works
 
-_COLUMNS = """
-SELECT attname, format_type(atttypid, atttypmod) AS type, attnotnull FROM pg_attribute
-WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum
-"""
-_CONSTRAINTS = (
-    "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = $1::regclass AND contype <> 'n'"
-)
 _MANY = """
 INSERT INTO job (id, version, kind, state, asked_by, parameters, done, failed, attempts, waits, run_after, created_at, finished_at)
 SELECT uuidv7(), 1, 'k', CASE WHEN n % 500 = 0 THEN 'queued' ELSE 'succeeded' END, md5((n % 200)::text)::uuid, '{}', 0, 0, 0, 0,
@@ -35,34 +27,7 @@ SELECT $1, n, CASE WHEN n % 1000 = 0 THEN 'error' ELSE 'ok' END FROM generate_se
 
 
 async def test_the_statements_make_the_declared_tables(mill_dsn: str) -> None:
-    dialect = postgresql.dialect()
-    connection = await asyncpg.connect(mill_dsn)
-    try:
-        found = {}
-        for place in ("public", "declared"):
-            if place == "declared":
-                await connection.execute("CREATE SCHEMA declared; SET search_path = declared")
-                for table in metadata.sorted_tables:
-                    await connection.execute(str(CreateTable(table).compile(dialect=dialect)))
-                    for index in table.indexes:
-                        await connection.execute(str(CreateIndex(index).compile(dialect=dialect)))
-            found[place] = [
-                (
-                    [tuple(row) for row in await connection.fetch(_COLUMNS, name)],
-                    sorted(tuple(row) for row in await connection.fetch(_CONSTRAINTS, name)),
-                    sorted(
-                        row[0].replace("declared.", "public.")
-                        for row in await connection.fetch(
-                            "SELECT indexdef FROM pg_indexes WHERE tablename = $1 AND schemaname = $2", name, place
-                        )
-                    ),
-                )
-                for name in ("job", "job_input", "job_row")
-            ]
-        assert found["public"] == found["declared"]
-        assert all(constraints and indexes for _, constraints, indexes in found["public"])
-    finally:
-        await connection.close()
+    await require_declared(mill_dsn, metadata.sorted_tables)
 
 
 @pytest.mark.requirement("PL-40")
