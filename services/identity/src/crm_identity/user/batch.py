@@ -70,6 +70,9 @@ async def hash_passwords(session: WriteSession, hasher: Hasher, rows: Sequence[R
             found[index] = refusal
         else:
             good[index] = row.password
+    # Raw SQL: the transaction stands idle meanwhile, and on a busy machine for longer than it otherwise may; the request's own time limit
+    # (60 s) still ends it.
+    await session.connection.execute("SET LOCAL idle_in_transaction_session_timeout = '60s'")
     hashes = await asyncio.gather(*(hasher.hash(password) for password in good.values()))
     return {**found, **dict(zip(good, hashes, strict=True))}
 
