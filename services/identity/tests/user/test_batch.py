@@ -1,7 +1,12 @@
+import asyncio
 from typing import Any
 
 import pytest
 from services.identity.tests.conftest import PASSWORD, Identity, Organisation
+
+from crm_database import WriteContext
+from crm_identity.credential.hashing import Hasher
+from crm_identity.user.batch import Row, hash_passwords
 
 
 def row(name: str, **more: Any) -> dict[str, Any]:
@@ -134,3 +139,26 @@ async def test_a_batch_changes_only_people_within_reach(identity: Identity, orga
         "user.out_of_reach",
         "user.super_admin_only",
     ]
+
+
+class BusyHasher(Hasher):
+    """As on a machine that has much else to do."""
+
+    async def hash(self, password: str) -> str:
+        await asyncio.sleep(0.5)
+        return await super().hash(password)
+
+
+@pytest.mark.requirement("PL-9")
+async def test_hashing_may_take_longer_than_a_transaction_may_stand_idle(identity: Identity) -> None:
+    hasher = BusyHasher()
+    try:
+        async with identity.database.write(WriteContext(now=identity.clock.now())) as session:
+            await session.connection.execute("SET LOCAL idle_in_transaction_session_timeout = '100ms'")
+            rows = [Row(("demo", "kim"), {"name": "Kim"}, password=PASSWORD)]
+            hashes = await hash_passwords(session, hasher, rows)
+            # The server would have ended the connection by now.
+            assert await session.connection.fetchval("SELECT 1") == 1
+        assert await hasher.verify(str(hashes[0]), PASSWORD)
+    finally:
+        hasher.close()
