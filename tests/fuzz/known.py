@@ -147,11 +147,13 @@ def _agreed(company: Company, customers: list[str], won: list[str], after: str) 
 
     for n in range(3 * EACH):
         body = {"name": f"Contract {n}", "customer_id": customers[n % EACH], "value": usd("100.00")}
-        contract = admin.post("billing/contracts", body, after=after)["id"]
+        # Nor on what is theirs.
+        owner = other if EACH <= n < 2 * EACH else admin
+        contract = owner.post("billing/contracts", body, after=after)["id"]
         contracts.append(contract)
         if n < EACH:
             continue
-        (other if n < 2 * EACH else admin).post(f"billing/contracts/{contract}/submit", {})
+        owner.post(f"billing/contracts/{contract}/submit", {})
         approvals.append(waiting(admin if n < 2 * EACH else other, contract))
         if n < 2 * EACH:
             continue
