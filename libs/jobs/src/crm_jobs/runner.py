@@ -106,7 +106,12 @@ class Runner:
                 # Whoever had it died in the same place, again and again.
                 await self._end(job, lease, GaveUp())
                 return
+            stepped = False
             while True:
+                # Also before the first step: it may have been taken while the process was told to end.
+                if stop.is_set() or (stepped and time.monotonic() >= turn):
+                    await self._put_back(job.id, lease, dt.timedelta(0))
+                    return
                 try:
                     going_on = await self.step(job, lease)
                 except Exception as error:
@@ -116,9 +121,7 @@ class Runner:
                     return
                 if not going_on:
                     return
-                if stop.is_set() or time.monotonic() >= turn:
-                    await self._put_back(job.id, lease, dt.timedelta(0))
-                    return
+                stepped = True
         except LeaseLost:
             _log.info("job taken away", job=str(job.id), kind=job.kind)
         except DATABASE_ERRORS as error:
