@@ -50,7 +50,7 @@ ENDING_OWN_SESSION = {
     ("post", "/oauth/logout"): "ends the caller's session",
 }
 #: A wrong row is told in the answer, which is 200 (PL-9).
-ROW_BY_ROW = ("/batch", "/outcomes", "/advance")
+ROW_BY_ROW = ("/batch", "/batch-jobs", "/outcomes", "/advance")
 #: OAuth's own answers have OAuth's form (RFC 6749, 5.2).
 OAUTH = ("/oauth/token", "/oauth/revoke")
 

@@ -338,3 +338,12 @@ async def test_two_runners_double_no_transfer(customers: Running, rep: Caller, m
     await asyncio.gather(*(_runner(customers).run_due() for _ in range(3)))
     versions = await customers.rows("SELECT DISTINCT version, owner_id FROM customer")
     assert [(row["version"], str(row["owner_id"])) for row in versions] == [(2, str(customers.people.colleague.id))]
+
+
+@pytest.mark.requirement("PL-9")
+async def test_rows_that_no_document_can_hold_are_refused_at_once(rep: Caller) -> None:
+    for text in (rb"\ud800", rb"a\u0000b"):
+        body = b'{"mode": "create", "rows": [{"name": "%s"}]}' % text
+        headers = {"content-type": "application/json"}
+        answer = await rep("POST", "/customers/batch-jobs", content=body, headers=headers)
+        assert (answer.status, answer["code"]) == (400, "request.malformed"), answer

@@ -3,7 +3,7 @@
 from typing import Any
 
 from crm_jobs import JOB_EXAMPLE, STEP_ROWS, JobView, TooManyOpenJobs, accepted, start_job
-from crm_kernel import Forbidden
+from crm_kernel import FieldError, Forbidden, Malformed
 from crm_records.actions.batch import require_mode, write_batch
 from crm_records.actions.change import change_many, read_values
 from crm_records.jobs.batch import repeated_rows
@@ -52,6 +52,7 @@ def add_bulk(router: Router, record: RecordType) -> None:
     async def batch_job(body: Any, unit: WriteUnit) -> Any:
         require_mode(unit, record, body.mode)
         rows = body.rows
+        _require_keepable(rows)
         parts = [rows[start : start + STEP_ROWS] for start in range(0, len(rows), STEP_ROWS)]
         asked = {"mode": body.mode, "repeated": repeated_rows(body.mode, rows)}
         return accepted(record.service, await start_job(unit, batch_kind(record), asked, total=len(rows), parts=parts))
@@ -67,6 +68,18 @@ def add_bulk(router: Router, record: RecordType) -> None:
         limits=LARGE,
         example={**JOB_EXAMPLE, "kind": batch_kind(record).name},
     )(typed(batch_job, body=record.models.batch_job))
+
+
+def _require_keepable(rows: Any) -> None:
+    """Raise Malformed for what no JSON document can hold: rows are kept as they came until the job reads them."""
+    try:
+        kept = to_bytes(rows)
+    except (TypeError, ValueError) as error:
+        raise Malformed(
+            errors=[FieldError("/rows", "field.unreadable", "Contains half of a surrogate pair")]
+        ) from error
+    if b"\\u0000" in kept:
+        raise Malformed(errors=[FieldError("/rows", "field.unreadable", "Contains the character NUL")])
 
 
 def add_change_many(router: Router, record: RecordType) -> None:
