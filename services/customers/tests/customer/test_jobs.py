@@ -347,3 +347,6 @@ async def test_rows_that_no_document_can_hold_are_refused_at_once(rep: Caller) -
         headers = {"content-type": "application/json"}
         answer = await rep("POST", "/customers/batch-jobs", content=body, headers=headers)
         assert (answer.status, answer["code"]) == (400, "request.malformed"), answer
+    # Six letters that only look like NUL.
+    looks = b'{"mode": "create", "rows": [{"name": "%s"}]}' % rb"a\\u0000b"
+    assert (await rep("POST", "/customers/batch-jobs", content=looks, headers=headers)).status == 202

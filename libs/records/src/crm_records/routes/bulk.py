@@ -71,15 +71,16 @@ def add_bulk(router: Router, record: RecordType) -> None:
 
 
 def _require_keepable(rows: Any) -> None:
-    """Raise Malformed for what no JSON document can hold: rows are kept as they came until the job reads them."""
+    """Raise Malformed for half a surrogate pair, which no JSON document can hold: rows are kept as they came until the job reads them.
+
+    NUL was refused when the body was read.
+    """
     try:
-        kept = to_bytes(rows)
+        to_bytes(rows)
     except (TypeError, ValueError) as error:
         raise Malformed(
             errors=[FieldError("/rows", "field.unreadable", "Contains half of a surrogate pair")]
         ) from error
-    if b"\\u0000" in kept:
-        raise Malformed(errors=[FieldError("/rows", "field.unreadable", "Contains the character NUL")])
 
 
 def add_change_many(router: Router, record: RecordType) -> None:
