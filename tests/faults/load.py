@@ -111,14 +111,13 @@ class Load:
             if answer is not None:
                 self._note(self.answered.opportunities, answer.json())
                 if outcome[0] == "win":
-                    self._one_contract(client, answer)
+                    self._one_contract(client, f"{after}, {answer.headers['consistency-token']}", answer)
         self._one_ticket(client, customer, name)
 
-    def _one_contract(self, client: httpx.Client, won: httpx.Response) -> None:
-        """The contract of a won opportunity, approved; a payment of a quarter of it, approved; another one that waits."""
+    def _one_contract(self, client: httpx.Client, after: str, won: httpx.Response) -> None:
+        """after: the tokens of the customer and of the opportunity, for billing needs to know both. The contract of a won opportunity, approved; a payment of a quarter of it, approved; another one that waits."""
         contracts, payments = self.answered.contracts, self.answered.payments
         body = {"opportunity_id": won.json()["id"]}
-        after = won.headers["consistency-token"]
         contract = self._until_answered(client, "POST", "billing/contracts/from-opportunity", body, after=after)
         if contract is None:
             return

@@ -86,3 +86,29 @@ async def test_what_a_group_does_not_want_is_not_waited_for(bench: Bench) -> Non
 
         await until(changed, "both changes are applied")
         await tokens.wait(both, follower)
+
+
+@pytest.mark.requirement("PL-13")
+async def test_tokens_of_several_writes_are_waited_for_together(bench: Bench) -> None:
+    reactions = [following(bench.things, "follower.things")]
+    clock = FixedClock(dt.datetime.now(dt.UTC))
+    tokens = ConsistencyTokens("follower", KEY, groups_of(reactions), clock)
+    maker, follower = await bench.database("maker"), await bench.database("follower")
+    said: list[str] = []
+    for number in range(2):
+        async with maker.write(context()) as session:
+            await bench.record_in(session, create=1)
+            said.append(tokens.token(session) or "")
+        if number == 0:
+            async with bench.running(await bench.worker("maker"), await bench.worker("follower", reactions)):
+                await bench.followed("follower", "follower.things")
+    await tokens.wait(said[0], follower)
+    for together in (", ".join(said), ",".join(reversed(said))):
+        with pytest.raises(NotAppliedYet):
+            await tokens.wait(together, follower)
+    async with bench.running(await bench.worker("maker"), await bench.worker("follower", reactions)):
+        await bench.followed("follower", "follower.things")
+        await tokens.wait(", ".join(said), follower)
+    for refused in (f"{said[0]},", f"{said[0]}, {said[1]}x", ",".join([said[0]] * 9)):
+        with pytest.raises(TokenInvalid):
+            await tokens.wait(refused, follower)

@@ -1,7 +1,7 @@
 """Consistency tokens (PL-13): what a write recorded, and waiting until this service has applied it.
 
-A token is `base64url(body).base64url(HMAC-SHA256)`: opaque, ≤ 512 bytes, valid 10 minutes; afterwards it counts as satisfied. It
-covers what consumers of kind *projection* apply directly; effects of effects are not covered. Parked and dead-lettered events
+A token is `base64url(body).base64url(HMAC-SHA256)`: opaque, ≤ 512 bytes, valid 10 minutes; afterwards it counts as satisfied. Who
+depends on writes at several services sends their tokens together, as a list with commas. A token covers what consumers of kind *projection* apply directly; effects of effects are not covered. Parked and dead-lettered events
 count as applied: waiting longer would not help.
 """
 
@@ -25,13 +25,18 @@ from crm_kernel.errors import Invalid, Unavailable
 
 VALID = dt.timedelta(minutes=10)
 MOST_BYTES = 512
+#: How many tokens one request may wait for.
+MOST_TOKENS = 8
 WAIT_SECONDS = 2.0
 _PAUSE_SECONDS = 0.01
 
 # Raw SQL: one look-up by index per wait.
 _APPLIED = """
-SELECT group_name, topic, count(*) FROM inbox WHERE write_id = $1 AND group_name = ANY($2) GROUP BY group_name, topic
+SELECT write_id, group_name, topic, count(*) FROM inbox WHERE write_id = ANY($1) AND group_name = ANY($2)
+GROUP BY write_id, group_name, topic
 """
+#: (write id, group, topic).
+_At = tuple[uuid.UUID, str, str]
 
 
 class TokenInvalid(Invalid):
@@ -101,32 +106,42 @@ class ConsistencyTokens:
             return None
         return sign(self._key, session.context.write_id, session.recorded, session.context.now)
 
-    async def wait(self, token: str, database: Database) -> None:
-        """Return when this service has applied what the token names and its projections consume.
+    async def wait(self, tokens: str, database: Database) -> None:
+        """Return when this service has applied what the tokens (a list with commas) name and its projections consume.
 
         Raises TokenInvalid, NotAppliedYet after 2 s.
         """
-        write_id, signed, recorded = read(self._key, token)
-        wanted: dict[tuple[str, str], int] = {}
+        given = tokens.split(",")
+        if len(given) > MOST_TOKENS:
+            raise TokenInvalid(f"At most {MOST_TOKENS} tokens are waited for")
+        wanted: dict[_At, int] = {}
+        for token in given:
+            write_id, signed, recorded = read(self._key, token.strip(" \t"))
+            if self._clock.now() - signed <= VALID:
+                wanted |= self._wanted(write_id, recorded)
+        if wanted:
+            await applied(database, wanted)
+
+    def _wanted(self, write_id: uuid.UUID, recorded: Mapping[str, int]) -> dict[_At, int]:
+        wanted: dict[_At, int] = {}
         for group in self._groups:
             for name, count in recorded.items():
                 topic = topic_of(name)
                 # What a group doesn't want never stands in its inbox.
                 if group.reaction(topic, name) is not None:
-                    wanted[group.name, topic] = wanted.get((group.name, topic), 0) + count
-        if not wanted or self._clock.now() - signed > VALID:
-            return
-        await applied(database, write_id, wanted)
+                    at = write_id, group.name, topic
+                    wanted[at] = wanted.get(at, 0) + count
+        return wanted
 
 
-async def applied(database: Database, write_id: uuid.UUID, wanted: Mapping[tuple[str, str], int]) -> None:
-    """Wait until each (group, topic) has so many events of the write in its inbox. NotAppliedYet after 2 s."""
-    groups = sorted({group for group, _ in wanted})
+async def applied(database: Database, wanted: Mapping[_At, int]) -> None:
+    """Wait until each group has so many events of that write and topic in its inbox. NotAppliedYet after 2 s."""
+    writes, groups = sorted({at[0] for at in wanted}), sorted({at[1] for at in wanted})
     until = time.monotonic() + WAIT_SECONDS
     while True:
         async with database.read() as session:
-            rows: list[Any] = await session.connection.fetch(_APPLIED, write_id, groups)
-        there = {(row[0], row[1]): row[2] for row in rows}
+            rows: list[Any] = await session.connection.fetch(_APPLIED, writes, groups)
+        there = {(row[0], row[1], row[2]): row[3] for row in rows}
         if all(there.get(at, 0) >= count for at, count in wanted.items()):
             return
         if time.monotonic() >= until:

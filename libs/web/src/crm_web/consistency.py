@@ -12,9 +12,9 @@ class ConsistencyTokens(Protocol):
         """The token of a transaction's events; None when it recorded none."""
         ...
 
-    async def wait(self, token: str, database: Database) -> None:
-        """Return when this service has applied what the token names and it consumes.
+    async def wait(self, tokens: str, database: Database) -> None:
+        """Return when this service has applied what the tokens, a list with commas, name and it consumes.
 
-        Raises Invalid for a token that we did not sign, Unavailable after 2 s.
+        Raises Invalid for one that we did not sign, Unavailable after 2 s.
         """
         ...
