@@ -20,9 +20,10 @@ FENCE = re.compile(r"^\s*(```|~~~)")
 #: `services/sales`, `docs/runbooks/events.md`; not what has places to fill in.
 PATH = re.compile(r"`((?:libs|services|tests|docs|deploy|\.ci)/[A-Za-z0-9_./-]*)`")
 SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*:")
-#: Operations that every record has, and every service with jobs; libs/records/README.md and libs/jobs/README.md tell them, once.
+#: Operations that every record has, every service with jobs, and every service; libs/records/README.md, libs/jobs/README.md and
+#: docs/architecture/operations.md tell them, once.
 EVERY_RECORD = re.compile(
-    r"^/jobs/|/(search|batch|batch-jobs|change|transfer)$|/\{id\}(/(restore|transfer|owners|members|members/\{user_id\}|history"
+    r"^/jobs/|^/operations/|/(search|batch|batch-jobs|change|transfer)$|/\{id\}(/(restore|transfer|owners|members|members/\{user_id\}|history"
     r"|history/\{version\}/revert))?$"
 )
 

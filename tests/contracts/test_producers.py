@@ -14,8 +14,10 @@ import pytest
 import crm_approvals
 import crm_contracts
 import crm_records
+import crm_web
 from crm_contracts import Event, billing, customers, registry, sales, support
 from crm_contracts.approvals import ApprovalEvents
+from crm_contracts.operations import OperationEvents
 from crm_contracts.records import STANDARD_FACTS, StandardEvents
 from crm_web.routes import installed
 
@@ -36,6 +38,14 @@ APPROVALS = {
     for name, events in vars(module).items()
     if isinstance(events, ApprovalEvents)
     for model in (events.submitted, events.approved, events.rejected, events.withdrawn)
+}
+#: Where the event of each service's operator acts is declared: it is announced by crm_web, for whom a service gives it to.
+OPERATIONS = {
+    events.performed.type: name
+    for module in vars(crm_contracts).values()
+    if isinstance(module, ModuleType)
+    for name, events in vars(module).items()
+    if isinstance(events, OperationEvents)
 }
 
 
@@ -68,6 +78,9 @@ def test_every_registered_event_is_announced_by_its_producer(name: str) -> None:
     elif name in APPROVALS:
         assert APPROVALS[name] in code, f"{producer} has nothing approved with {APPROVALS[name]}"
         assert name.split(".")[-2] in used_names("crm_approvals")
+    elif name in OPERATIONS:
+        assert OPERATIONS[name] in code, f"{producer} has no operations with {OPERATIONS[name]}"
+        assert name.split(".")[-2] in used_names("crm_web")
     else:
         assert registry.events[name].__name__ in code, f"nothing in {producer} announces {name}"
 
@@ -98,7 +111,12 @@ def test_every_event_class_that_a_service_names_is_registered() -> None:
 
 def test_every_step_names_its_event() -> None:
     """`record()` has one way in: each Step of the code says which event it announces."""
-    packages = [crm_records, crm_approvals, *(importlib.import_module(f"crm_{service}") for service in installed())]
+    packages = [
+        crm_records,
+        crm_approvals,
+        crm_web,
+        *(importlib.import_module(f"crm_{service}") for service in installed()),
+    ]
     steps = [
         node
         for package in packages

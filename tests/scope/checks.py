@@ -746,6 +746,19 @@ async def check_log(bench: Bench, row: Row) -> None:
     same(answer.status, 200 if "all" in rules else 403, row.path)
 
 
+async def check_operate(bench: Bench, row: Row) -> None:
+    """Nobody's events are in it: all of it or nothing. The requests are for what is not there, so that nothing is changed."""
+    assert row.record is not None
+    rules = oracle.rules_of(bench.world.roles[bench.user], row.record, row.action)
+    answer = await bench.ask(row, place={"event_id": str(uuid.uuid4())}, json=row.body)
+    if "all" not in rules:
+        same((answer.status, answer["code"]), (403, "operations.everything_needed"), row.path)
+    elif "{event_id}" in row.path:
+        same((answer.status, answer["code"]), (404, "dead_letter.not_found"), row.path)
+    else:
+        same(answer.status, 200 if row.method == "GET" else 422, row.path)
+
+
 # -- users -------------------------------------------------------------------------------------------------------------
 
 
@@ -808,6 +821,7 @@ CHECKS: dict[str, Callable[[Bench, Row], Awaitable[None]]] = {
     "report": check_report,
     "money-report": check_money_report,
     "log": check_log,
+    "operate": check_operate,
     "users": check_users,
     "user": check_user,
     "user-act": check_user_act,

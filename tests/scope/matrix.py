@@ -17,7 +17,7 @@ One row per operation, written out: a route that is added to a service and not t
 | timeline | a customer that is seen: exactly the entries of the records that are seen; 404 for other customers |
 | report | figures over the visible records |
 | money-report | the same of contracts or payments, by user and by customer; and only names of customers that are seen |
-| log | only for those who reach everything |
+| log, operate | only for those who reach everything |
 | users, user, user-act | identity: the users that the scope reaches, and oneself |
 | none | no record with an owner is in it; `reason` says why |
 """
@@ -100,6 +100,21 @@ def _jobs(service: str) -> list[Row]:
     )
 
 
+def _operations(service: str) -> list[Row]:
+    """What operators have in every service. What they repair is sent for an event that nobody has: 404 for who may."""
+    base, record = f"/api/{service}/v1/operations", f"{service}.operations"
+    letter = f"{base}/dead-letters/{{event_id}}"
+    return [
+        Row("GET", f"{base}/dead-letters", "operate", record, "read"),
+        Row("GET", letter, "operate", record, "read"),
+        Row("POST", f"{letter}/retry", "operate", record, body={}),
+        Row("POST", f"{letter}/discard", "operate", record, body={"reason": "x"}),
+        Row("GET", f"{base}/consumers", "operate", record, "read"),
+        Row("GET", f"{base}/resyncs", "operate", record, "read"),
+        Row("POST", f"{base}/resyncs", "operate", record, body={"groups": ["nobody's"]}),
+    ]
+
+
 _C, _S, _A, _I = "/api/customers/v1", "/api/sales/v1", "/api/analytics/v1", "/api/identity/v1"
 _T, _B = "/api/support/v1", "/api/billing/v1"
 
@@ -124,8 +139,10 @@ ROWS: tuple[Row, ...] = (
         f"PATCH {_C}/pools/{{id}}",
     ),
     *_jobs("customers"),
+    *_operations("customers"),
     # sales
     *_jobs("sales"),
+    *_operations("sales"),
     *_standard("sales", "opportunities", OPPORTUNITY),
     Row("POST", f"{_S}/opportunities/advance", "advance-rows", OPPORTUNITY),
     Row("POST", f"{_S}/opportunities/outcomes", "outcome-rows", OPPORTUNITY),
@@ -161,6 +178,7 @@ ROWS: tuple[Row, ...] = (
     ),
     # billing
     *_jobs("billing"),
+    *_operations("billing"),
     *_standard("billing", "contracts", CONTRACT),
     *_standard("billing", "payments", PAYMENT),
     Row("GET", f"{_B}/contracts/{{id}}/instalments", "see", CONTRACT),
@@ -188,6 +206,7 @@ ROWS: tuple[Row, ...] = (
     ),
     # support
     *_jobs("support"),
+    *_operations("support"),
     *_standard("support", "tickets", TICKET),
     Row("POST", f"{_T}/tickets/{{id}}/claim", "take", TICKET),
     Row("POST", f"{_T}/tickets/{{id}}/assign", "act", TICKET, "transfer", body={"user_id": None}),
@@ -214,7 +233,9 @@ ROWS: tuple[Row, ...] = (
     Row("GET", f"{_A}/reports/contract-values", "money-report", CONTRACT),
     Row("GET", f"{_A}/reports/payments-received", "money-report", PAYMENT),
     Row("GET", f"{_A}/events", "log"),
+    *_operations("analytics"),
     # identity
+    *_operations("identity"),
     Row("GET", f"{_I}/users", "users", USER),
     Row("GET", f"{_I}/users/{{id}}", "user", USER),
     Row("GET", f"{_I}/users/{{id}}/sessions", "user", USER),

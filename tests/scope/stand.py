@@ -35,6 +35,7 @@ PERMISSIONS = (
     "billing.payment:*",
     "analytics.*:*",
     "identity.user:*",
+    *(f"{service}.operations:*" for service in ("customers", "support", "billing", "identity")),
 )
 _SETTINGS: dict[str, dict[str, Any]] = {"identity": {"key_secret": "k" * 32}}
 _EMPTIED = {

@@ -1,6 +1,6 @@
 """Every event: models, topics, examples, generated schemas. Importing this package fills the registry."""
 
-from crm_contracts import billing, control, customers, identity, sales, support
+from crm_contracts import analytics, billing, control, customers, identity, sales, support
 from crm_contracts.envelope import Envelope, NotAnEnvelope
 from crm_contracts.events import Access, Actor, Change, Credit, Event, Member, Origin, Part
 from crm_contracts.registry import Registry, Topic, registry
@@ -18,6 +18,7 @@ __all__ = [
     "Part",
     "Registry",
     "Topic",
+    "analytics",
     "billing",
     "control",
     "customers",

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from crm_contracts.events import Event, Part
 from crm_contracts.examples import CONTACT, CUSTOMER, POOL, USER, owned, sample
+from crm_contracts.operations import operation_events
 from crm_contracts.records import MoneyState, RecordState, standard_events
 from crm_contracts.registry import Topic, registry
 
@@ -38,6 +39,7 @@ POOL_TOPIC = registry.topic(
         partitions=1,
     )
 )
+CUSTOMERS_OPERATIONS = operation_events("customers")
 
 
 class CustomerState(RecordState):

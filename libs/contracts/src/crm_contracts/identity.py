@@ -9,6 +9,7 @@ from pydantic import Field
 from crm_contracts.control import ALL
 from crm_contracts.events import Event, Part
 from crm_contracts.examples import ROLE, ROOT, USER, sample
+from crm_contracts.operations import operation_events
 from crm_contracts.registry import Topic, registry
 
 EVERYBODY = tuple(service for service in ALL if service != "identity")
@@ -125,6 +126,7 @@ ROLE_TOPIC = _topic("role", "Roles: permissions and data scopes.")
 DEPARTMENT_SET = _topic("department-set", "Named sets of departments for the data scope `departments`.")
 SESSION_TOPIC = _topic("session", "Logins and their ends.")
 SIGNING_KEY = _topic("signing-key", "Public keys of access tokens.")
+IDENTITY_OPERATIONS = operation_events("identity")
 
 _company = {"name": "Example Ltd", "time_zone": "Asia/Seoul", "currency": "KRW", "locale": "ko"}
 _department = {

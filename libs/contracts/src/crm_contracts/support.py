@@ -8,6 +8,7 @@ from pydantic import Field
 
 from crm_contracts.events import Event, Part
 from crm_contracts.examples import CONTACT, CUSTOMER, USER, owned, sample
+from crm_contracts.operations import operation_events
 from crm_contracts.records import RecordState, standard_events
 from crm_contracts.registry import Topic, registry
 
@@ -29,6 +30,7 @@ QUEUE_TOPIC = registry.topic(
         partitions=1,
     )
 )
+SUPPORT_OPERATIONS = operation_events("support")
 
 Channel = Literal["phone", "email", "web", "chat", "api"]
 Priority = Literal["low", "normal", "high", "urgent"]

@@ -44,6 +44,7 @@ from crm_contracts.identity import RoleState, ScopeRule
 from crm_database import Database, WriteContext
 from crm_database.migrate import upgrade
 from crm_events import ConsistencyTokens, groups_of
+from crm_events.consumer import letters
 from crm_events.consumer import store as consumer_store
 from crm_events.consumer.apply import Applier
 from crm_events.consumer.store import Place as ReadPlace
@@ -271,6 +272,17 @@ class Running:
         if self.service.jobs is None:
             raise RuntimeError(f"{self.service.name} has no jobs")
         await Runner(self.database, self.service.jobs.kinds, self.clock).run_due()
+
+    async def settle_letters(self) -> int:
+        """Retry and discard the dead letters that an operator asked for, as the service's worker does; answers how many were settled."""
+        settled = 0
+        for group in groups_of(all_reactions(self.service)):
+            async with self.database.read() as session:
+                places = await consumer_store.asked_where(session, group.name)
+            applier = Applier(group, self.database, self.clock, asyncio.Event())
+            for topic, partition in sorted(places):
+                settled += await letters.carry_out(applier, ReadPlace(group.name, topic, partition))
+        return settled
 
     async def dead_letters(self) -> list[str]:
         """Why events could not be applied."""

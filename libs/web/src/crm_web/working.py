@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+from collections.abc import Sequence
 
 import structlog
 
@@ -27,18 +28,23 @@ def owns_directory(service: Service) -> bool:
 
 def all_reactions(service: Service) -> list[Reaction]:
     """The service's reactions, and the directory's."""
-    if owns_directory(service):
-        return list(service.reactions)
+    return with_directory(service.name, service.reactions)
+
+
+def with_directory(service: str, reactions: Sequence[Reaction]) -> list[Reaction]:
+    """The reactions of a service of that name, and the directory's, which identity has none of."""
+    if service == HEARTBEAT.producer:
+        return list(reactions)
     # One at a time: a transaction that fails must not take another user's change with it.
     directory = Reaction(
-        group=f"{service.name}.directory",
+        group=f"{service}.directory",
         topics=DIRECTORY_TOPICS,
         handle=apply,
         resync="state",
         # Nothing is forgotten: the processes of the API load what changed, and would not hear of a row that went.
         held=Held(DIRECTORY_TABLES),
     )
-    return [directory, *service.reactions]
+    return [directory, *reactions]
 
 
 def consistency_tokens(service: Service, settings: Settings, clock: Clock) -> ConsistencyTokens:

@@ -8,13 +8,15 @@ from crm_analytics.outcomes.routes import router as outcomes
 from crm_analytics.payments.routes import router as payments
 from crm_analytics.permissions import PERMISSIONS
 from crm_analytics.worker import REACTIONS, SCHEDULES
+from crm_contracts.analytics import ANALYTICS_OPERATIONS
 from crm_web import Service
+from crm_web.operations import operation_permissions, operation_router
 
 SERVICE = Service(
     name="analytics",
     title="Analytics",
-    routers=[outcomes, funnel, contracts, payments, brief, log],
-    permissions=PERMISSIONS,
+    routers=[outcomes, funnel, contracts, payments, brief, log, operation_router(ANALYTICS_OPERATIONS, REACTIONS)],
+    permissions=[*PERMISSIONS, *operation_permissions("analytics")],
     reactions=REACTIONS,
     schedules=SCHEDULES,
 )

@@ -8,9 +8,11 @@ from crm_billing.contract.routes import router as contracts
 from crm_billing.payment.record import PAYMENT, PAYMENT_SUBJECT
 from crm_billing.payment.routes import router as payments
 from crm_billing.worker import REACTIONS, SCHEDULES
+from crm_contracts.billing import BILLING_OPERATIONS
 from crm_jobs import Jobs, job_router
 from crm_records import record_jobs, record_permissions
 from crm_web import Service
+from crm_web.operations import operation_permissions, operation_router
 
 PERMISSIONS: list[PermissionEntry] = [
     *record_permissions(CONTRACT),
@@ -43,6 +45,7 @@ PERMISSIONS: list[PermissionEntry] = [
         names("Record payments for others", "다른 사용자의 입금 등록", "为他人登记收款", "Вносить платежи для других"),
     ),
     *approval_permissions("billing"),
+    *operation_permissions("billing"),
 ]
 
 SERVICE = Service(
@@ -53,6 +56,7 @@ SERVICE = Service(
         payments,
         approval_router("billing", [CONTRACT_SUBJECT, PAYMENT_SUBJECT]),
         job_router("billing"),
+        operation_router(BILLING_OPERATIONS, REACTIONS),
     ],
     permissions=PERMISSIONS,
     reactions=REACTIONS,

@@ -1,6 +1,7 @@
 """The composition root: what the service offers over HTTP, and what its worker does."""
 
 from crm_authz import PermissionEntry, names
+from crm_contracts.customers import CUSTOMERS_OPERATIONS
 from crm_customers.contact.actions import CONTACT
 from crm_customers.contact.routes import router as contacts
 from crm_customers.customer.actions import CUSTOMER
@@ -11,6 +12,7 @@ from crm_customers.worker import REACTIONS, SCHEDULES
 from crm_jobs import Jobs, job_router
 from crm_records import record_jobs, record_permissions
 from crm_web import Service
+from crm_web.operations import operation_permissions, operation_router
 
 PERMISSIONS: list[PermissionEntry] = [
     *record_permissions(CUSTOMER),
@@ -47,12 +49,20 @@ PERMISSIONS: list[PermissionEntry] = [
         "customers.pool:configure",
         names("Set up the public pools", "공개 풀 설정", "设置公海", "Настраивать общие пулы"),
     ),
+    *operation_permissions("customers"),
 ]
 
 SERVICE = Service(
     name="customers",
     title="Customers",
-    routers=[customers, contacts, pools, timelines, job_router("customers")],
+    routers=[
+        customers,
+        contacts,
+        pools,
+        timelines,
+        job_router("customers"),
+        operation_router(CUSTOMERS_OPERATIONS, REACTIONS),
+    ],
     permissions=PERMISSIONS,
     reactions=REACTIONS,
     schedules=SCHEDULES,

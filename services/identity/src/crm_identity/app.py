@@ -1,5 +1,6 @@
 """The API of identity: its slices' routers, and the service that app and worker are made from."""
 
+from crm_contracts.identity import IDENTITY_OPERATIONS
 from crm_identity.company.routes import router as company
 from crm_identity.department.routes import router as departments
 from crm_identity.department_set.routes import router as department_sets
@@ -18,6 +19,7 @@ from crm_identity.user.routes import router as users
 from crm_identity.user.secret_routes import router as secrets
 from crm_identity.worker import SCHEDULES
 from crm_web import Service
+from crm_web.operations import operation_permissions, operation_router
 
 SERVICE = Service(
     name="identity",
@@ -36,8 +38,9 @@ SERVICE = Service(
         oauth,
         well_known,
         documents,
+        operation_router(IDENTITY_OPERATIONS, ()),
     ],
-    permissions=IDENTITY,
+    permissions=[*IDENTITY, *operation_permissions("identity")],
     settings=IdentitySettings,
     opened=open_desk,
     schedules=SCHEDULES,

@@ -1,6 +1,7 @@
 """The composition root: what the service offers over HTTP, and what its worker does."""
 
 from crm_authz import PermissionEntry, names
+from crm_contracts.sales import SALES_OPERATIONS
 from crm_jobs import Jobs, job_router
 from crm_records import record_jobs, record_permissions
 from crm_sales.activity.record import ACTIVITY
@@ -12,6 +13,7 @@ from crm_sales.product.actions import PRODUCT
 from crm_sales.product.routes import router as products
 from crm_sales.worker import REACTIONS, SCHEDULES
 from crm_web import Service
+from crm_web.operations import operation_permissions, operation_router
 
 PERMISSIONS: list[PermissionEntry] = [
     *record_permissions(PRODUCT),
@@ -55,12 +57,20 @@ PERMISSIONS: list[PermissionEntry] = [
         "sales.pipeline:configure",
         names("Set up the pipelines", "파이프라인 설정", "设置销售流程", "Настраивать воронки продаж"),
     ),
+    *operation_permissions("sales"),
 ]
 
 SERVICE = Service(
     name="sales",
     title="Sales",
-    routers=[products, pipelines, opportunities, activities, job_router("sales")],
+    routers=[
+        products,
+        pipelines,
+        opportunities,
+        activities,
+        job_router("sales"),
+        operation_router(SALES_OPERATIONS, REACTIONS),
+    ],
     permissions=PERMISSIONS,
     reactions=REACTIONS,
     schedules=SCHEDULES,

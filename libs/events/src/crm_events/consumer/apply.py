@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import time
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -50,6 +51,12 @@ class Applier:
         self.clock = clock
         self.stop = stop
         self.dead_in_a_row = 0
+        #: (topic, partition) → when something was last got through there (monotonic): an attempt, however it ended, a pause, an event.
+        self.moved_at: dict[tuple[str, int], float] = {}
+
+    def moved(self, topic: str, partition: int) -> None:
+        """Progress was made on a partition: it is not stuck, though it may have to try again."""
+        self.moved_at[topic, partition] = time.monotonic()
 
     async def settle(self, place: Place, envelopes: Sequence[Envelope]) -> rules.Settlement:
         """Settle records of one partition, in the order of the log, all in one transaction if that succeeds.
@@ -86,7 +93,9 @@ class Applier:
         metrics.consumer_backoffs.add(1, {"group": self.group.name})
         if times in (1, 10) or times % 100 == 0:
             _log.warning("transient failure", group=place.group, topic=place.topic, times=times, cause=repr(error))
+        self.moved(place.topic, place.partition)
         await self._pause(failures.transient_pause(times))
+        self.moved(place.topic, place.partition)
 
     async def waiting_out(self, place: Place, work: Callable[[], Awaitable[object]]) -> None:
         """Do something, again and again while the world is in its way."""
@@ -181,6 +190,7 @@ class Applier:
                     )
             if settlement.watermark != watermark:
                 await store.raise_to(session, place, settlement.watermark)
+        self.moved(place.topic, place.partition)
         self._count(place, settlement, [e for _, e in due] if poison is None else [])
         return settlement
 
@@ -226,6 +236,7 @@ class Applier:
             elif reaction.handle is not None:
                 for envelope in run:
                     await reaction.handle(session, envelope)
+                    self.moved(envelope.topic, envelope.partition)
 
     def _count(self, place: Place, settlement: rules.Settlement, applied: Sequence[Envelope]) -> None:
         labels = {"group": place.group}

@@ -31,11 +31,15 @@ class PartitionReader:
         self.place = Place(applier.group.name, at.topic, at.partition)
         self.reader = rules.Reader()
         self.stopping = False
-        #: When it last got through its loop, and what it is waiting out; for health.
-        self.alive_at = time.monotonic()
+        self._looped_at = time.monotonic()
         self.committed: int | None = None
         #: An operator wants dead letters of this partition settled.
         self.letters_wanted = False
+
+    @property
+    def alive_at(self) -> float:
+        """When it last got through its loop, an attempt, a pause or an event (monotonic); for health."""
+        return max(self._looped_at, self.applier.moved_at.get((self.at.topic, self.at.partition), 0.0))
 
     @property
     def lag(self) -> int:
@@ -49,7 +53,7 @@ class PartitionReader:
         async with self.applier.database.write(WriteContext(now=self.applier.clock.now(), channel="event")) as session:
             await store.begin(session, self.place)
         while not self.stopping:
-            self.alive_at = time.monotonic()
+            self._looped_at = time.monotonic()
             records = await self._read()
             if records:
                 await self._settle(records)

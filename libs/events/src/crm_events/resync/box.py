@@ -1,4 +1,4 @@
-"""Resyncs for operators (`./crm events resync | rebuild | replay`): ask, look, wait.
+"""Resyncs for operators (`./crm events resync | rebuild | replay`, and the API's `/operations/resyncs`): ask, look, wait.
 
 Asking only notes the request in the service's database: its worker carries it out, because it has the reactions.
 """
@@ -9,7 +9,7 @@ import uuid
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
-from crm_database import Database, WriteContext
+from crm_database import Database, ReadSession, WriteContext, WriteSession
 from crm_events.reaction import ConsumerGroup, Resync
 from crm_events.resync import ask_store
 from crm_events.resync.ask_store import ResyncRequest
@@ -64,26 +64,36 @@ def chosen(groups: Sequence[ConsumerGroup], wish: Wish) -> list[tuple[str, str, 
 
 async def ask(database: Database, groups: Sequence[ConsumerGroup], wish: Wish, now: dt.datetime) -> list[uuid.UUID]:
     """Ask for what is wished; answers the requests' ids. Raises NothingToAsk."""
-    made = []
     async with database.write(WriteContext(now=now)) as session:
-        for group, topic, kind in chosen(groups, wish):
-            made += await ask_store.ask(
-                session,
-                group=group,
-                topic=topic,
-                kind=kind,
-                since=None if wish.since is None else first_id_at(wish.since),
-                types=wish.types,
-                prune=wish.prune,
-                reason=wish.reason,
-            )
-    return made
+        return await ask_in(session, chosen(groups, wish), wish)
+
+
+async def ask_in(session: WriteSession, made: Sequence[tuple[str, str, Resync]], wish: Wish) -> list[uuid.UUID]:
+    """The same in somebody's transaction; made: what `chosen` answered."""
+    ids = []
+    for group, topic, kind in made:
+        ids += await ask_store.ask(
+            session,
+            group=group,
+            topic=topic,
+            kind=kind,
+            since=None if wish.since is None else first_id_at(wish.since),
+            types=wish.types,
+            prune=wish.prune,
+            reason=wish.reason,
+        )
+    return ids
 
 
 async def requests(database: Database, limit: int = 50) -> list[ResyncRequest]:
     """The newest requests of a service."""
     async with database.read() as session:
-        return await ask_store.recent(session, limit)
+        return await recent(session, limit)
+
+
+async def recent(session: ReadSession, limit: int = 50) -> list[ResyncRequest]:
+    """The same in a session."""
+    return await ask_store.recent(session, limit)
 
 
 async def watched(
