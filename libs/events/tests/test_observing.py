@@ -9,6 +9,7 @@ from crm_events import metrics
 from crm_events.figures import Figures, Waiting, figures
 from crm_events.observing import Observing
 from crm_kernel.ids import new_id
+from crm_stack.bus.standing import standing
 
 from .conftest import Bench, context, following, until
 from .test_dead_letters import GROUP, Bad, Picky
@@ -127,3 +128,17 @@ async def test_a_database_that_is_away_leaves_no_old_figure(bench: Bench) -> Non
     await observing.look()
     assert observing.figures is None
     assert list(observing.waiting("letters")) == []
+
+
+@pytest.mark.requirement("PL-45")
+async def test_what_status_says_of_the_events_is_what_the_databases_hold(bench: Bench) -> None:
+    """As `./crm status` asks: by addresses, of every service, and quietly when one is away."""
+    follower, maker = await bench.database("follower"), await bench.database("maker")
+    assert follower is not maker
+    await bench.write(create=3)
+    told = await standing(bench.dsns)
+    assert told is not None
+    assert (told.backlog, told.behind, told.dead_letters, told.parked_keys) == (3, 0, 0, 0)
+    assert told.oldest >= 0
+    away = {**bench.dsns, "sales": bench.dsns["maker"].rpartition("/")[0] + "/nobody"}
+    assert await standing(away) is None

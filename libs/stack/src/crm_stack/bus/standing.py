@@ -37,7 +37,7 @@ async def standing(urls: Mapping[str, str]) -> Standing | None:
                 async with database.read() as session:
                     found.append(await figures(session))
             rows = await lag(databases)
-    except (*DATABASE_ERRORS, TimeoutError):
+    except DATABASE_ERRORS:
         return None
     waiting = [group for one in found for group in one.waiting.values()]
     return Standing(
