@@ -200,9 +200,7 @@ def test_workers_scale_by_the_lag_that_they_themselves_report_and_not_past_the_p
     (measure,) = worker["metrics"]
     assert measure["type"] == "External"
     name = measure["external"]["metric"]["name"]
-    assert name.replace("_", ".") in {
-        line.split("|")[1].strip() for line in metrics.__doc__.splitlines() if "|" in line
-    }
+    assert name.replace("_", ".") in {metric.name for metric in metrics.MEASURES.listed}
     assert measure["external"]["metric"]["selector"]["matchLabels"] == {"service_name": "crm-sales"}
     assert worker["maxReplicas"] == max(topic.partitions for topic in registry.topics.values())
 

@@ -93,9 +93,14 @@ async def test_a_request_is_a_span_in_the_gateways_trace_and_its_event_continues
     async with notes.database.read() as session:
         traceparent = await session.connection.fetchval("SELECT traceparent FROM journal")
     assert traceparent.split("-")[1:3] == [TRACE, spans["create_note"].span_id.hex()]
-    assert {"http.server.request.duration", "http.server.active_requests", "db.client.connection.count"} <= set(
-        collector.metrics
-    )
+    assert {
+        "http.server.request.duration",
+        "http.server.active_requests",
+        "crm.request.statements",
+        "crm.request.database_time",
+        "db.client.connection.count",
+        "db.client.connection.wait_time",
+    } <= set(collector.metrics)
 
 
 @pytest.mark.parametrize(

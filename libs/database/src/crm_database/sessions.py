@@ -7,6 +7,7 @@ A write session is one transaction; leaving it commits, an exception rolls back.
 import asyncio
 import datetime as dt
 import decimal
+import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -18,6 +19,8 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
+from crm_database import metrics
+from crm_database.counting import CountedConnection
 from crm_database.failures import DATABASE_ERRORS
 from crm_database.statements import Query, query
 from crm_kernel.ids import new_id
@@ -130,6 +133,8 @@ class Database:
 
     def __init__(self, pool: "asyncpg.Pool[Any]") -> None:
         self.pool = pool
+        metrics.pool_connections.of(self, _connections)
+        metrics.pool_limit.of(self, lambda database: [(database.pool.get_max_size(), {})])
 
     @classmethod
     async def open(cls, dsn: str, *, name: str, settings: PoolSettings | None = None) -> "Database":
@@ -142,6 +147,7 @@ class Database:
             max_inactive_connection_lifetime=chosen.unused_lifetime,
             statement_cache_size=chosen.statement_cache_size,
             command_timeout=chosen.command_timeout,
+            connection_class=CountedConnection,
             init=prepare_connection,
             reset=_nothing,
             server_settings={
@@ -199,11 +205,23 @@ class Database:
             await self.pool.release(connection)
 
     async def _acquire(self) -> "asyncpg.pool.PoolConnectionProxy[Any]":
+        asked = time.perf_counter()
         try:
-            return await self.pool.acquire()
+            connection = await self.pool.acquire()
         except DATABASE_ERRORS as error:
+            metrics.pool_failures.add(1)
             # Told apart from an error of a statement: nothing was asked of the database yet.
             raise DatabaseUnreachable(f"{type(error).__name__}: {error}") from error
+        metrics.pool_wait.record(time.perf_counter() - asked)
+        return connection
+
+
+def _connections(database: Database) -> list[tuple[float, dict[str, str | int]]]:
+    idle = database.pool.get_idle_size()
+    return [
+        (idle, {"db.client.connection.state": "idle"}),
+        (database.pool.get_size() - idle, {"db.client.connection.state": "used"}),
+    ]
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ from crm_database import Database
 from crm_events import heartbeat, topics
 from crm_events.consumer.consumer import Consumer
 from crm_events.months import make_months
+from crm_events.observing import Observing
 from crm_events.reaction import Reaction, groups_of
 from crm_events.relay.relay import Relay, stalled_for
 from crm_events.resync.asker import Asker
@@ -77,6 +78,7 @@ class Worker:
             self._control(stop),
             self.relay.run(stop),
             self.asker.run(stop),
+            Observing(self).run(stop),
             Scheduler(self.database, [months, *self.schedules], self.clock).run(stop),
             *(consumer.run(stop) for consumer in self.consumers),
             *(work(stop) for work in self.works),

@@ -17,7 +17,7 @@ import structlog
 
 from crm_authz import Directory, keeper_of
 from crm_database import DATABASE_ERRORS, Database, WriteContext
-from crm_jobs import store
+from crm_jobs import metrics, store
 from crm_jobs.kind import JobKind, StepDone
 from crm_jobs.rules import (
     STEP_ROWS,
@@ -42,6 +42,8 @@ SLOTS: Final = 2
 LOOK_EVERY: Final = 1.0
 #: Seconds that a job is worked on before the one that waits longest has its turn.
 TURN: Final = 5.0
+#: Seconds between two counts of what is due, for the metrics.
+COUNT_EVERY: Final = 10.0
 #: Seconds to wait when not even the looking works.
 _TROUBLE: Final = 5.0
 
@@ -62,11 +64,31 @@ class Runner:
         self.database = database
         self.kinds = {kind.name: kind for kind in kinds}
         self.clock = clock or SystemClock()
+        #: What was due when it was last counted; None while it can't be.
+        self.due: store.Due | None = None
         self._keeper = keeper_of(database)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`; steps under way are finished, their jobs left to whoever comes."""
-        await asyncio.gather(*(self._slot(stop) for _ in range(SLOTS)))
+        metrics.jobs_due.of(self, lambda runner: [(runner.due.waiting, {})] if runner.due else [])
+        metrics.jobs_age.of(self, lambda runner: [(runner.due.age, {})] if runner.due else [])
+        metrics.jobs_running.of(self, lambda runner: [(runner.due.running, {})] if runner.due else [])
+        await asyncio.gather(self._count(stop), *(self._slot(stop) for _ in range(SLOTS)))
+
+    async def _count(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            await self.count()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), COUNT_EVERY)
+
+    async def count(self) -> None:
+        """Count what is due, of every kind: also of those that no program here knows."""
+        try:
+            async with self.database.read() as session:
+                self.due = await store.due(session)
+        except DATABASE_ERRORS as error:
+            self.due = None
+            _log.info("jobs not counted", cause=repr(error))
 
     async def run_due(self) -> int:
         """Work on jobs until none is due; answers how many turns were taken."""
@@ -110,7 +132,7 @@ class Runner:
             while True:
                 # Also before the first step: it may have been taken while the process was told to end.
                 if stop.is_set() or (stepped and time.monotonic() >= turn):
-                    await self._put_back(job.id, lease, dt.timedelta(0))
+                    await self._put_back(job, lease, dt.timedelta(0))
                     return
                 try:
                     going_on = await self.step(job, lease)
@@ -131,6 +153,7 @@ class Runner:
     async def step(self, job: Job, lease: uuid.UUID) -> bool:
         """One step, committed when this returns; whether there is more to do. Raises LeaseLost, and what the step raises."""
         kind = self.kinds[job.kind]
+        began = time.perf_counter()
         directory = await self._directory()
         async with self.database.write(self._context(job)) as session:
             held = require_held(await store.lock(session, job.id), lease)
@@ -140,6 +163,9 @@ class Runner:
             await store.stepped(session, held.id, done.rows, done.position)
             if done.finished:
                 await store.ended(session, held.id, "succeeded", session.context.now)
+        metrics.job_step_duration.record(time.perf_counter() - began, {"kind": kind.name})
+        if done.finished:
+            metrics.jobs_ended.add(1, {"kind": kind.name, "state": "succeeded"})
         return not done.finished
 
     async def _directory(self) -> Directory:
@@ -164,32 +190,38 @@ class Runner:
     async def _failed(self, job: Job, lease: uuid.UUID, error: Exception) -> None:
         """What to do after a failed step: wait and try again, or end the job."""
         refusal = refusal_for(error)
+        metrics.job_failures.add(1, {"kind": job.kind})
         if is_transient(refusal):
             _log.warning("job waits", job=str(job.id), kind=job.kind, code=refusal.code, cause=repr(error))
-            await self._put_back(job.id, lease, None, waits=1)
+            await self._put_back(job, lease, None, waits=1)
         elif isinstance(error, Refusal) or (not isinstance(refusal, Failed) and refusal.status < 500):
             _log.info("job refused", job=str(job.id), kind=job.kind, code=refusal.code)
             await self._end(job, lease, as_end(refusal))
         else:
             _log.error("job step failed", job=str(job.id), kind=job.kind, exc_info=error)
-            await self._put_back(job.id, lease, None, attempts=1)
+            await self._put_back(job, lease, None, attempts=1)
 
     async def _put_back(
-        self, job_id: uuid.UUID, lease: uuid.UUID, wait: dt.timedelta | None, *, attempts: int = 0, waits: int = 0
+        self, job: Job, lease: uuid.UUID, wait: dt.timedelta | None, *, attempts: int = 0, waits: int = 0
     ) -> None:
         """Leave the job to whoever comes. wait: None: by its failures in a row. Ends it when it failed too often."""
         async with self.database.write(WriteContext(now=self.clock.now())) as session:
-            held = require_held(await store.lock(session, job_id), lease)
+            held = require_held(await store.lock(session, job.id), lease)
             attempts, waits = held.attempts + attempts, held.waits + waits
-            if is_given_up(attempts):
-                await store.ended(session, job_id, "failed", session.context.now, problem_of(GaveUp()))
-                return
-            await store.put_back(session, job_id, pause(attempts + waits) if wait is None else wait, attempts, waits)
+            given_up = is_given_up(attempts)
+            if given_up:
+                await store.ended(session, job.id, "failed", session.context.now, problem_of(GaveUp()))
+            else:
+                pausing = pause(attempts + waits) if wait is None else wait
+                await store.put_back(session, job.id, pausing, attempts, waits)
+        if given_up:
+            metrics.jobs_ended.add(1, {"kind": job.kind, "state": "failed"})
 
     async def _end(self, job: Job, lease: uuid.UUID, refusal: Refusal) -> None:
         async with self.database.write(WriteContext(now=self.clock.now())) as session:
             held = require_held(await store.lock(session, job.id), lease)
             await store.ended(session, held.id, "failed", session.context.now, problem_of(refusal))
+        metrics.jobs_ended.add(1, {"kind": job.kind, "state": "failed"})
 
 
 def _check(kind: JobKind, job: Job, done: StepDone) -> None:

@@ -3,6 +3,7 @@
 import datetime as dt
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, Literal
 
@@ -62,6 +63,14 @@ UPDATE job SET version = version + 1, leased_by = NULL, lease_until = NULL, run_
        attempts = $3, waits = $4
 WHERE id = $1
 """
+# As _TAKE looks for it, by the same index of open jobs.
+_DUE = f"""
+SELECT count(*) FILTER (WHERE NOT held AND run_after <= now) AS waiting, count(*) FILTER (WHERE held) AS running,
+       coalesce(extract(epoch FROM max(now - run_after) FILTER (WHERE NOT held AND run_after <= now)), 0)::float8 AS age
+FROM (
+  SELECT run_after, coalesce(lease_until >= clock_timestamp(), false) AS held, clock_timestamp() AS now FROM job WHERE {_OPEN}
+) open
+"""  # noqa: S608  (a condition of our own)
 # Rows first and not all at once: a job may have a million of them.
 _PURGE_ROWS = """
 DELETE FROM job_row WHERE (job_id, index) IN (
@@ -71,6 +80,23 @@ DELETE FROM job_row WHERE (job_id, index) IN (
 _PURGE_JOBS = """
 DELETE FROM job WHERE finished_at < $1 AND NOT EXISTS (SELECT 1 FROM job_row r WHERE r.job_id = job.id)
 """
+
+
+@dataclass(frozen=True)
+class Due:
+    """waiting: jobs that are due and that nobody holds; age: seconds that the oldest of them is due. running: those that are held."""
+
+    waiting: int
+    running: int
+    age: float
+
+
+async def due(session: ReadSession) -> Due:
+    """What is to be done."""
+    # Raw SQL: see _DUE.
+    row = await session.connection.fetchrow(_DUE)
+    assert row is not None  # noqa: S101  (an aggregate)
+    return Due(row["waiting"], row["running"], row["age"])
 
 
 async def insert(session: WriteSession, made: Job, parts: Sequence[Any]) -> None:
@@ -221,7 +247,9 @@ def job_of(row: asyncpg.Record) -> Job:
 
 
 __all__ = [
+    "Due",
     "RowStatus",
+    "due",
     "ended",
     "how_many_open",
     "insert",

@@ -28,6 +28,8 @@ _LIMIT_SECONDS = 10.0
 _ABSENT = frozenset({502, 503, 504})
 #: So many events not applied yet are ordinary work.
 _MANY_BEHIND = 1000
+#: Seconds; as the alert OutboxOld.
+_LONG_UNSENT = 60.0
 
 
 @dataclass(frozen=True)
@@ -269,15 +271,15 @@ async def _migrated(service: str, database: Database) -> Finding:
 
 
 async def _events(databases: Mapping[str, Database]) -> AsyncIterator[Finding]:
-    from crm_events.backlog import backlog
+    from crm_events.figures import figures
     from crm_events.letter_box import letters
     from crm_events.watching import lag
 
     for service, database in databases.items():
         async with database.read() as session:
-            waiting = await backlog(session)
-        if waiting > _MANY_BEHIND:
-            seen = f"{waiting:,} events of {service} are not on the bus"
+            told = await figures(session)
+        if told.backlog > _MANY_BEHIND or told.oldest > _LONG_UNSENT:
+            seen = f"{told.backlog:,} events of {service} are not on the bus, the oldest for {told.oldest:.0f} s"
             yield Finding("events", "warning", seen, f"Does the worker of {service} run, and does the bus answer?")
         dead = await letters(database)
         if dead:

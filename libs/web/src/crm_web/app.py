@@ -158,8 +158,6 @@ def create_app(
                 opened = await Database.open(settings.dsn, name=f"{service.name}-app", settings=settings.pool)
                 stack.push_async_callback(opened.close)
             app.telemetry = telemetry
-            if telemetry is not None:
-                telemetry.observe_pool(opened.pool)
             chosen_clock = clock or SystemClock()
             runtime = Runtime(
                 settings=settings,

@@ -6,13 +6,13 @@ already knows operation, status and trace, so nothing has to be wrapped or guess
 """
 
 import os
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from typing import Any
 
+from crm_database.counting import counted
+from crm_web import metrics as measured
 from crm_web.incoming import Incoming
-
-if TYPE_CHECKING:
-    from asyncpg import Pool
 
 _GENERAL = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
@@ -51,37 +51,17 @@ class Telemetry:
             from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 
             reader = PeriodicExportingMetricReader(OTLPMetricExporter())
-            measured = MeterProvider(metric_readers=[reader], resource=resource)
-            metrics.set_meter_provider(measured)
-            self._closing.append(measured.shutdown)
+            meters = MeterProvider(metric_readers=[reader], resource=resource)
+            metrics.set_meter_provider(meters)
+            self._closing.append(meters.shutdown)
         self._tracer = trace.get_tracer("crm_web")
         self._propagator = TraceContextTextMapPropagator()
-        self._meter = metrics.get_meter("crm_web")
-        self._duration = self._meter.create_histogram(
-            "http.server.request.duration", unit="s", description="Duration of requests"
-        )
-        self._active = self._meter.create_up_down_counter(
-            "http.server.active_requests", unit="{request}", description="Requests being worked on"
-        )
 
     @classmethod
     def start(cls, service: str, environ: Mapping[str, str] | None = None) -> "Telemetry | None":
         """The telemetry that the environment asks for; None when it asks for none."""
         chosen = os.environ if environ is None else environ
         return cls(service, chosen) if wanted("TRACES", chosen) or wanted("METRICS", chosen) else None
-
-    def observe_pool(self, pool: "Pool[Any]") -> None:
-        """Report how many database connections are open and how many of them are idle."""
-        from opentelemetry.metrics import CallbackOptions, Observation
-
-        def read(_: CallbackOptions) -> Iterable[Observation]:
-            idle = pool.get_idle_size()
-            return (
-                Observation(idle, {"db.client.connection.state": "idle"}),
-                Observation(pool.get_size() - idle, {"db.client.connection.state": "used"}),
-            )
-
-        self._meter.create_observable_gauge("db.client.connection.count", [read], unit="{connection}")
 
     def begin(self, incoming: Incoming, operation: str, template: str) -> "RequestSpan":
         """Open the span of a request; its traceparent replaces the gateway's in `incoming`, so that events continue ours."""
@@ -99,7 +79,6 @@ class RequestSpan:
     def __init__(self, telemetry: Telemetry, incoming: Incoming, operation: str, template: str) -> None:
         from opentelemetry import context, trace
 
-        self._telemetry = telemetry
         self._common = {"http.request.method": incoming.method}
         self._template = template
         parent = telemetry._propagator.extract({"traceparent": incoming.traceparent})
@@ -118,7 +97,9 @@ class RequestSpan:
         carrier: dict[str, str] = {}
         telemetry._propagator.inject(carrier)
         incoming.traceparent = carrier.get("traceparent", incoming.traceparent)
-        telemetry._active.add(1, self._common)
+        measured.active_requests.add(1, self._common)
+        self._counting = ExitStack()
+        self._tally = self._counting.enter_context(counted())
 
     def end(self, status: int, seconds: float, code: str | None = None) -> None:
         """Close the span. status: of the answer, 0 for none. code: of the problem."""
@@ -131,10 +112,9 @@ class RequestSpan:
         if status >= 500 or status == 0:
             self._span.set_status(trace.StatusCode.ERROR)
         self._span.end()
-        labels: dict[str, str | int] = {
-            **self._common,
-            "http.route": self._template,
-            "http.response.status_code": status,
-        }
-        self._telemetry._active.add(-1, self._common)
-        self._telemetry._duration.record(seconds, labels)
+        self._counting.close()
+        labels: dict[str, str | int] = {**self._common, "http.route": self._template}
+        measured.active_requests.add(-1, self._common)
+        measured.request_statements.record(self._tally.statements, labels)
+        measured.request_database_time.record(self._tally.seconds, labels)
+        measured.request_duration.record(seconds, {**labels, "http.response.status_code": status})

@@ -10,7 +10,6 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from crm_contracts import control
 from crm_database import DATABASE_ERRORS, Database, WriteContext
-from crm_events import metrics
 from crm_events.consumer import letters, rules, store
 from crm_events.consumer.apply import Applier, GroupStopped
 from crm_events.consumer.partition import PartitionReader
@@ -75,7 +74,6 @@ class Consumer:
                 self.problem = None
             except GroupStopped as stopped:
                 self.stopped_because = str(stopped)
-                metrics.consumer_stopped.set(1, {"group": self.group.name})
                 _log.error("consumer stopped", group=self.group.name, cause=str(stopped))
             except (KafkaError, *DATABASE_ERRORS) as error:
                 self.problem = f"{self.group.name} can't read: {type(error).__name__}"

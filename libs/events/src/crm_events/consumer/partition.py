@@ -10,7 +10,6 @@ from aiokafka.structs import ConsumerRecord
 
 from crm_contracts import Envelope, NotAnEnvelope
 from crm_database import WriteContext
-from crm_events import metrics
 from crm_events.consumer import letters, rules, store
 from crm_events.consumer.apply import Applier
 from crm_events.consumer.store import Place
@@ -108,6 +107,3 @@ class PartitionReader:
             envelopes.append(envelope)
         settlement = await self.applier.settle(self.place, envelopes)
         self.reader = rules.settled(self.reader, settlement, records[-1].offset + 1)
-        metrics.consumer_lag.set(
-            self.lag, {"group": self.place.group, "topic": self.at.topic, "partition": self.at.partition}
-        )

@@ -315,8 +315,6 @@ class Leader:
         if self._dirty and time.monotonic() - self._kept_at >= KEEP_REPORTS_SECONDS:
             dirty, self._dirty, self._kept_at = self._dirty, {}, time.monotonic()
             await self.ledger.keep_reports(list(dirty.values()))
-            numbered = sum(slotted.state.head - slotted.state.next + 1 for slotted in self.slots.values())
-            metrics.relay_backlog.set(numbered + await self.ledger.unnumbered())
 
 
 def _later_id(above: str) -> uuid.UUID:

@@ -103,8 +103,6 @@ WHERE stream_id = $1 AND first BETWEEN $2 - $3 AND $2 AND last >= $2 ORDER BY id
 """
 _PUT_BACK = "UPDATE stream SET next = least(next, $2) WHERE id = $1 AND current RETURNING next"
 _TOMBSTONE = "UPDATE publication SET tombstone = true WHERE stream_id = $1 AND number = $2"
-# Counting a long outbox exactly would cost more than it tells.
-_UNNUMBERED = "SELECT count(*) FROM (SELECT 1 FROM outbox LIMIT 100000) o"
 _GROUPS = "SELECT group_name, topic, partition, service, stream, watermark FROM group_report"
 _KEEP_REPORTS = """
 INSERT INTO group_report (group_name, topic, partition, service, stream, watermark, heard_at)
@@ -244,10 +242,6 @@ class Ledger:
     async def tombstone(self, stream: uuid.UUID, number: int) -> None:
         """Rule 4: this number is sent without its event from now on."""
         await self._fetch(_TOMBSTONE, stream, number)
-
-    async def unnumbered(self) -> int:
-        """How many events wait for a number, at most 100,000."""
-        return int((await self._fetch(_UNNUMBERED))[0][0])
 
     async def groups(self) -> list[asyncpg.Record]:
         """What every group last said."""

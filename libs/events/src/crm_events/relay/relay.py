@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError
 
 from crm_contracts import Registry, control, registry
 from crm_database import DATABASE_ERRORS, Database
-from crm_events import metrics, topics, wake
+from crm_events import topics, wake
 from crm_events.relay.leader import Leader
 from crm_events.relay.ledger import Ledger, LockLost
 from crm_events.reports import GroupReport
@@ -63,7 +63,6 @@ class Relay:
                 _log.warning("relay: can't lead", cause=repr(error))
             finally:
                 self.leader = None
-                metrics.relay_leader.set(0)
             await stopped_within(stop, LOCK_SECONDS)
 
     async def _once(self, stop: asyncio.Event) -> None:
@@ -95,7 +94,6 @@ class Relay:
             leader = Leader(self.settings, ledger, self.topics, self._wake)
             await leader.open()
             self.leader = leader
-            metrics.relay_leader.set(1)
             _log.info("relay leads", service=self.settings.service)
             works: list[Coroutine[Any, Any, object]] = [leader.run(), stop.wait()]
             answerer = None

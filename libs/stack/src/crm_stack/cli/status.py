@@ -11,6 +11,7 @@ import typer
 from crm_stack.cli.failure import NOT_RUNNING
 
 if TYPE_CHECKING:
+    from crm_stack.layout import Layout
     from crm_stack.status_file import StackStatus
 
 _COLOURS = {"ready": "green", "starting": "yellow", "waiting": "red", "unready": "red", "held": "yellow"}
@@ -21,7 +22,7 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def status(as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False) -> None:
-        """Show every part: state, process, restarts, memory (PSS), port, uptime.
+        """Show every part: state, process, restarts, memory (PSS), port, uptime; and how the events stand.
 
         Exit code 0 when all is ready, 1 when something is not, 3 when nothing runs here.
         """
@@ -37,6 +38,8 @@ def show(folder: Path, *, as_json: bool) -> int:
 
     told = read_status(Layout(folder))
     described = describe(told, now=time.time())
+    if told is not None and described["phase"] != "not running":
+        described["events"] = _events(Layout(folder), told.services)
     if as_json:
         import json
 
@@ -44,6 +47,21 @@ def show(folder: Path, *, as_json: bool) -> int:
     else:
         _print(described, folder)
     return {"ready": 0, "not running": NOT_RUNNING}.get(described["phase"], 1)
+
+
+def _events(layout: Layout, services: tuple[str, ...]) -> dict[str, Any] | None:
+    """How the events stand, from the databases; None while these can't be read."""
+    import asyncio
+    import dataclasses
+
+    from crm_stack.bus.databases import urls_of
+    from crm_stack.bus.standing import standing
+
+    try:
+        found = asyncio.run(standing(urls_of(layout, services)))
+    except FileNotFoundError:
+        return None
+    return None if found is None else dataclasses.asdict(found)
 
 
 def describe(told: StackStatus | None, *, now: float) -> dict[str, Any]:
@@ -126,6 +144,12 @@ def _print(described: dict[str, Any], folder: Path) -> None:
             escape(part["note"].splitlines()[0] if part["note"] and part["restarts"] else ""),
         )
     console.print(table)
+    if (events := described.get("events")) is not None:
+        since = f", the oldest for {_duration(events['oldest'])}" if events["oldest"] else ""
+        line = f"events: {events['backlog']} wait for the bus{since}; {events['behind']} not applied yet; "
+        dead = events["dead_letters"]
+        letters = f"{dead} dead letters, {events['parked_keys']} records wait behind them"
+        console.print(line + (f"[red]{letters}[/red]" if dead else letters.partition(",")[0]))
     if described.get("total_pss_mb") is not None:
         console.print(f"[dim]together {described['total_pss_mb']:.0f} MB; logs in {folder / 'logs'}[/dim]")
 
