@@ -115,7 +115,10 @@ class Load:
         self._one_ticket(client, customer, name)
 
     def _one_contract(self, client: httpx.Client, after: str, won: httpx.Response) -> None:
-        """after: the tokens of the customer and of the opportunity, for billing needs to know both. The contract of a won opportunity, approved; a payment of a quarter of it, approved; another one that waits."""
+        """The contract of a won opportunity, approved; a payment of a quarter of it, approved; another one that waits.
+
+        after: the tokens of customer and opportunity, for billing needs to know both.
+        """
         contracts, payments = self.answered.contracts, self.answered.payments
         body = {"opportunity_id": won.json()["id"]}
         contract = self._until_answered(client, "POST", "billing/contracts/from-opportunity", body, after=after)

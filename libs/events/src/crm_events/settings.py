@@ -10,8 +10,8 @@ class BusSettings:
     no idempotent producer.
 
     fetch_wait_ms: how long the broker may hold a fetch back when nothing is there. Apache Kafka answers as soon as something
-    comes; the embedded broker looks again only in steps that grow with this, so it gets 50 ms (measured: 5 ms until a record
-    arrives, against 200 ms at 500).
+    comes; the embedded broker looks again only in steps that grow with this, and each look costs it. Measured with 6 readers of 60
+    partitions, at rest: 50 ms 73 % of a processor, 200 ms 22 %, 500 ms 11 %; until a record arrives: 8, 19, 50 ms at the median.
 
     takes_all: each worker process reads all partitions instead of sharing them with others. None: on the embedded broker, which
     takes 3 to 11 s to let a member into a group (0.1 s without one, measured) and serves one worker per service. It is a
@@ -34,7 +34,7 @@ class BusSettings:
 
     @property
     def fetch_wait_ms(self) -> int:
-        return 500 if self.idempotence else 50
+        return 500 if self.idempotence else 200
 
     @property
     def shares_partitions(self) -> bool:

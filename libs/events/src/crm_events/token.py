@@ -1,8 +1,9 @@
 """Consistency tokens (PL-13): what a write recorded, and waiting until this service has applied it.
 
 A token is `base64url(body).base64url(HMAC-SHA256)`: opaque, ≤ 512 bytes, valid 10 minutes; afterwards it counts as satisfied. Who
-depends on writes at several services sends their tokens together, as a list with commas. A token covers what consumers of kind *projection* apply directly; effects of effects are not covered. Parked and dead-lettered events
-count as applied: waiting longer would not help.
+depends on writes at several services sends their tokens together, as a list with commas. A token covers what consumers of kind
+*projection* apply directly; effects of effects are not covered. Parked and dead-lettered events count as applied: waiting longer would
+not help.
 """
 
 import asyncio

@@ -43,7 +43,7 @@ def service_environment(
     if service == "identity":
         settings["CRM_KEY_SECRET_FILE"] = str(layout.secret(KEY_SECRET))
         if options.documents is not None:
-            settings["CRM_DOCUMENTS_DIR"] = str(folder_of(layout))
+            settings["CRM_DOCUMENTS_DIR"] = str(folder_of(options))
     log_level = os.environ.get("CRM_LOG_LEVEL", options.log_level)
     # A setting given both ways would be ambiguous: ours are the files.
     ambiguous = {"CRM_DATABASE_URL", "CRM_SIGNING_KEY", "CRM_KEY_SECRET"}

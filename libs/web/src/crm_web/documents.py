@@ -4,6 +4,7 @@ openapi.json: every operation behind the gateway. asyncapi.json: every event. pe
 packs the product makes them; identity shows them (CRM_DOCUMENTS_DIR). No service imports another for it.
 """
 
+import os
 import sys
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
@@ -45,7 +46,8 @@ def write(folder: str, *services: str) -> None:
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
     for name, content in documents(load_service(name) for name in services or installed()).items():
-        beside = target / f".{name}.new"
+        # Several stacks of a clone may start at once.
+        beside = target / f".{name}.{os.getpid()}.new"
         beside.write_bytes(content)
         beside.replace(target / name)
 
