@@ -24,7 +24,7 @@ from crm_kernel.clock import Clock
 #: Seconds between looks whether a report is due or positions are to be committed.
 TICK_SECONDS = 0.25
 #: Seconds between looks for dead letters that an operator wants settled.
-LETTERS_SECONDS = 1.0
+LETTERS_SECONDS = 2.0
 #: A reader that got nowhere for so long is stuck; the longest transaction may take 15 s, the longest pause 5 s.
 STUCK_SECONDS = 60.0
 
