@@ -13,6 +13,8 @@ pytest_plugins = ["crm_testing.servers"]
 hypothesis.settings.register_profile("pelagic", deadline=None)
 hypothesis.settings.load_profile("pelagic")
 
+#: The longest of the others; the second process begins with it.
+_LONGEST = "tests/scope"
 #: Suites that need the whole stack share one: they run in one process, one after the other.
 _ON_THE_STACK = ("tests/journeys", "tests/faults", "tests/fuzz")
 
@@ -38,6 +40,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What takes longest begins first."""
-    items.sort(
-        key=lambda item: not PurePath(item.path.relative_to(config.rootpath)).as_posix().startswith(_ON_THE_STACK)
-    )
+
+    def turn(item: pytest.Item) -> int:
+        path = PurePath(item.path.relative_to(config.rootpath)).as_posix()
+        return 0 if path.startswith(_ON_THE_STACK) else 1 if path.startswith(_LONGEST) else 2
+
+    items.sort(key=turn)

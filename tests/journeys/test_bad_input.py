@@ -38,7 +38,7 @@ class Office:
     product: Any
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def office(company: Company) -> Office:
     """Two people with some records."""
     department = company.department("Careful Office")

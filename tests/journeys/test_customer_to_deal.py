@@ -28,7 +28,7 @@ class Team:
     department: str
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def team(company: Company) -> Team:
     """A fresh team in a department of its own."""
     office = company.department("Sales Office")

@@ -32,7 +32,7 @@ TOPICS = sorted(
 DEALS = "sales/opportunities"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def rep(company: Company) -> Person:
     """A sales representative."""
     return company.hire("Event Rep", "sales_representative", company.department("Event Office"))

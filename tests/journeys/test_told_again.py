@@ -65,7 +65,7 @@ def told_again(stack: Stack, service: str, **wish: Any) -> Sequence[Any]:
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def rep(company: Company) -> Person:
     """A sales representative."""
     return company.hire("Told Again Rep", "sales_representative", company.department("Told Again Office"))

@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from crm_contracts import control
+from crm_events.closing import closed
 from crm_events.settings import BusSettings
 from crm_events.waiting import stopped_within
 from crm_kernel.clock import Clock
@@ -57,11 +58,7 @@ async def listen(settings: BusSettings, heard: Heard, stop: asyncio.Event) -> No
             _log.warning("heartbeats can't be read", cause=repr(error))
             await stopped_within(stop, 1.0)
         finally:
-            try:
-                async with asyncio.timeout(3):
-                    await consumer.stop()
-            except (KafkaError, OSError, TimeoutError) as error:
-                _log.info("the heartbeat's reader did not stop cleanly", cause=repr(error))
+            await closed(consumer, "the heartbeat's reader")
 
 
 async def _some(consumer: AIOKafkaConsumer, at: TopicPartition, heard: Heard) -> None:

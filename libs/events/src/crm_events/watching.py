@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from crm_contracts import Envelope, NotAnEnvelope, Topic
 from crm_database import Database
+from crm_events.closing import closed
 
 
 @dataclass(frozen=True)
@@ -77,4 +78,4 @@ async def tail(bootstrap: str, topics: Sequence[Topic], *, from_start: bool = Fa
                     except NotAnEnvelope:
                         continue  # Somebody else's record on our topic: there is nothing to show of it.
     finally:
-        await consumer.stop()
+        await closed(consumer, "the watcher")

@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError
 from crm_contracts import Registry, control, registry
 from crm_database import Database
 from crm_events import heartbeat, topics
+from crm_events.closing import closed
 from crm_events.consumer.consumer import Consumer
 from crm_events.months import make_months
 from crm_events.observing import Observing
@@ -93,7 +94,11 @@ class Worker:
         """A part that ends with an error that it doesn't know makes the process fail its health check, loudly."""
         try:
             await work
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                raise
+            # A cancellation that nobody asked for came out of a library: it ends the part like any error, and never silently.
             self._failed = f"{type(error).__name__}: {error}"
             _log.exception("a part of the worker failed", cause=repr(error))
             await stop.wait()
@@ -133,11 +138,7 @@ class Worker:
                     # Consumers report and tell dead letters until they are drained.
                     await self._drained()
                 self._producer = None
-                try:
-                    async with asyncio.timeout(3):
-                        await producer.stop()
-                except (KafkaError, OSError, TimeoutError) as error:
-                    _log.info("the control producer did not stop cleanly", cause=repr(error))
+                await closed(producer, "the control producer")
             await stopped_within(stop, 0.5)
 
     async def _drained(self) -> None:

@@ -23,6 +23,7 @@ SERVICE_STEPS = ((signal.SIGTERM, 15.0), (signal.SIGKILL, 5.0))
 # What services share. Their own code is not in it: each service's tables and registries stay in its own process.
 PRELOADED = (
     "crm_web.run",
+    "crm_web.operations",
     "crm_records",
     "crm_records.lines",
     "crm_records.replica",

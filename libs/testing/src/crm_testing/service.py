@@ -19,6 +19,7 @@ tokens with the shipped roles' rights, and events given to its reactions by the 
 
 import asyncio
 import datetime as dt
+import sys
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -54,6 +55,9 @@ from crm_testing.documented import Documented
 from crm_testing.servers import SharedPostgres
 from crm_web import Application, Service, create_app
 from crm_web.working import all_reactions
+
+# httpx looks for trio with each request to an application; a search in vain costs 0.35 ms, with this 0.005 ms (None: it can't be imported).
+sys.modules.setdefault("trio", None)  # type: ignore[arg-type]
 
 URL = "https://crm.example"
 NOW = dt.datetime(2026, 11, 23, 3, 0, tzinfo=dt.UTC)

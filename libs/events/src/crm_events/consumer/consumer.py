@@ -10,6 +10,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from crm_contracts import control
 from crm_database import DATABASE_ERRORS, Database, WriteContext
+from crm_events.closing import closed
 from crm_events.consumer import letters, rules, store
 from crm_events.consumer.apply import Applier, GroupStopped
 from crm_events.consumer.partition import PartitionReader
@@ -119,11 +120,7 @@ class Consumer:
             await self.drain()
             if not self._failed.done():
                 self._failed.cancel()
-            try:
-                async with asyncio.timeout(5):
-                    await consumer.stop()
-            except (KafkaError, OSError, TimeoutError) as error:
-                _log.info("a consumer did not stop cleanly", group=self.group.name, cause=repr(error))
+            await closed(consumer, self.group.name, within=5.0)
             self._consumer = None
 
     # -- partitions come and go -------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError
 from crm_contracts import Registry, control, registry
 from crm_database import DATABASE_ERRORS, Database
 from crm_events import topics, wake
+from crm_events.closing import closed
 from crm_events.relay.leader import Leader
 from crm_events.relay.ledger import Ledger, LockLost
 from crm_events.reports import GroupReport
@@ -102,11 +103,7 @@ class Relay:
                 works.append(answerer.run())
             await _first_of(*works, _listen(reader, heard, leader, answerer))
         finally:
-            try:
-                async with asyncio.timeout(3):
-                    await reader.stop()
-            except (KafkaError, OSError, TimeoutError) as error:
-                _log.info("the reports' reader did not stop cleanly", cause=repr(error))
+            await closed(reader, "the reports' reader")
 
 
 async def _listen(

@@ -17,6 +17,7 @@ from aiokafka.errors import (
 from aiokafka.structs import ConsumerRecord
 
 from crm_contracts import Envelope
+from crm_events.closing import closed
 from crm_events.settings import BusSettings
 
 #: The broker takes 1 MiB a request by default; `record()` keeps each event below 900,000 bytes.
@@ -67,7 +68,7 @@ class Sender:
                 try:
                     await producer.start()
                 except BaseException:
-                    await _stopped(producer)
+                    await closed(producer, "the sender's producer")
                     raise
                 self._producer = producer
             return self._producer
@@ -105,7 +106,7 @@ class Sender:
         """An idempotent producer whose numbering the broker forgot never recovers: take another one."""
         if self._producer is producer:
             self._producer = None
-            await _stopped(producer)
+            await closed(producer, "the sender's producer")
 
     async def look(self, topic: str, partition: int, offset: int, stream: uuid.UUID, number: int) -> bool:
         """Rule 8: whether this very record lies at the offset. KafkaError, OSError or TimeoutError when it can't be seen."""
@@ -161,7 +162,7 @@ class Sender:
             try:
                 await reader.start()
             except BaseException:
-                await _stopped(reader)
+                await closed(reader, "the sender's reader")
                 raise
             self._reader = reader
         return self._reader
@@ -169,20 +170,11 @@ class Sender:
     async def _stop_reading(self) -> None:
         reader, self._reader = self._reader, None
         if reader is not None:
-            await _stopped(reader)
+            await closed(reader, "the sender's reader")
 
     async def close(self) -> None:
         """Stop both."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            await _stopped(producer)
+            await closed(producer, "the sender's producer")
         await self._stop_reading()
-
-
-async def _stopped(client: AIOKafkaProducer | AIOKafkaConsumer) -> None:
-    """stop() under a timeout: it can hang when the broker is away."""
-    try:
-        async with asyncio.timeout(3):
-            await client.stop()
-    except (KafkaError, OSError, TimeoutError) as error:
-        _log.info("a client of the broker did not stop cleanly", cause=repr(error))

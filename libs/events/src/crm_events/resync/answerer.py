@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError
 from crm_contracts import Topic, control
 from crm_database import DATABASE_ERRORS, Database, WriteContext
 from crm_events import metrics
+from crm_events.closing import closed
 from crm_events.relay.sender import BATCH_BYTES
 from crm_events.resync import answer_store, rules, walk
 from crm_events.resync.messages import Part, Request
@@ -184,11 +185,7 @@ class Answerer:
     async def _drop(self) -> None:
         producer, self._producer = self._producer, None
         if producer is not None:
-            try:
-                async with asyncio.timeout(3):
-                    await producer.stop()
-            except (KafkaError, OSError, TimeoutError) as error:
-                _log.info("the answerer's producer did not stop cleanly", cause=repr(error))
+            await closed(producer, "the answerer's producer")
 
 
 def _fitting(found: list[walk.Found]) -> list[walk.Found]:

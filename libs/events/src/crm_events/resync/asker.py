@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaError
 from crm_contracts import Envelope, Registry, control
 from crm_database import DATABASE_ERRORS, Database, WriteContext, WriteSession
 from crm_events import metrics
+from crm_events.closing import closed
 from crm_events.consumer import failures
 from crm_events.reaction import ConsumerGroup, Reaction
 from crm_events.resync import ask_store, rules
@@ -120,11 +121,7 @@ class Asker:
                     await self._send_if_silent(request)
                 await self._read(consumer, at, pages, {request.id for request in requests}, stop)
         finally:
-            try:
-                async with asyncio.timeout(3):
-                    await consumer.stop()
-            except (KafkaError, OSError, TimeoutError) as error:
-                _log.info("the reader of answers did not stop cleanly", cause=repr(error))
+            await closed(consumer, "the reader of answers")
 
     async def _send_if_silent(self, request: ResyncRequest) -> None:
         group = self.groups.get(request.group)

@@ -64,7 +64,7 @@ def _documented(responses: Mapping[int | str, dict[str, Any]]) -> dict[int | str
     for status, answer in found.items():
         if str(status) >= "400":
             # Before OAuth is reached (a body too large, say), and when we fail, a refusal is a problem document.
-            kept = answer.get("content", {}) if str(status) >= "500" or status == "4XX" else {}
+            kept = answer.get("content", {}) if str(status) >= "500" or str(status) in ("413", "4XX") else {}
             found[status] = {**answer, "content": {**kept, "application/json": {"schema": _REFUSAL}}}
     return found
 

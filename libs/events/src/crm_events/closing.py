@@ -1,0 +1,48 @@
+"""Closing clients of the broker, in whatever state they are."""
+
+import asyncio
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+_log = structlog.get_logger("crm_events")
+
+
+async def closed(client: AIOKafkaConsumer | AIOKafkaProducer, what: str, *, within: float = 3.0) -> None:
+    """Close a client, waiting at most `within` seconds: it can hang when the broker is away. Trouble is logged; `what` it was says so.
+
+    Only the caller's own cancellation comes out of this. aiokafka 0.14 lets another one out: a consumer that is closed while it
+    pauses after a failed fetch cancels that pause, and awaits it. Taken for a cancellation of the caller, it would end a relay or a
+    consumer for good, and silently, because the broker was away for a moment.
+    """
+    closing = asyncio.ensure_future(client.stop())
+    try:
+        await asyncio.wait([closing], timeout=within)
+    finally:
+        if not closing.done():
+            _log.info("a client of the broker does not stop", client=what)
+            closing.cancel()
+            await asyncio.wait([closing], timeout=1.0)
+    if not closing.done():
+        return
+    if closing.cancelled():
+        await _disconnected(client, what)
+    elif (error := closing.exception()) is not None:
+        if not isinstance(error, (KafkaError, OSError, TimeoutError)):
+            raise error
+        _log.info("a client of the broker did not stop cleanly", client=what, cause=repr(error))
+
+
+async def _disconnected(client: AIOKafkaConsumer | AIOKafkaProducer, what: str) -> None:
+    """Close the connections that a stop cut short has left open; it can't be asked to stop a second time."""
+    # Its name for it is private; a producer's is not, and has no such trouble.
+    connections = client._client if isinstance(client, AIOKafkaConsumer) else client.client
+    try:
+        async with asyncio.timeout(1.0):
+            await connections.close()
+    except (KafkaError, OSError, TimeoutError) as error:
+        _log.info("a client of the broker stays connected", client=what, cause=repr(error))
+
+
+__all__ = ["closed"]
