@@ -6,7 +6,6 @@ PostgreSQL five times and the broker ten times, under more than 100,000 writes.
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from journeys.reconciling import every_event_is_applied
@@ -31,13 +30,6 @@ def victim(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     """A company on a stack of its own, on each broker."""
     with victim_of(request.param, tmp_path_factory) as found:
         yield found
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One worker of pytest-xdist for the stack."""
-    for item in items:
-        if Path(__file__) == item.path:
-            item.add_marker(pytest.mark.xdist_group("faults"))
 
 
 def afflict(victim: Victim, load: Load) -> list[str]:

@@ -23,13 +23,6 @@ from journeys.company import ADMINISTRATOR, Company  # noqa: E402
 from .known import Known  # noqa: E402
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One worker of pytest-xdist for the stack."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("fuzz"))
-
-
 @pytest.fixture(scope="session")
 def operations() -> BaseSchema:
     """Every operation behind the gateway, from the code of all services."""

@@ -16,7 +16,7 @@ from crm_contracts import Envelope, Event, Registry, Topic
 from crm_contracts.events import Part
 from crm_database import Database, PoolSettings, WriteContext, WriteSession, service_metadata
 from crm_events import BusSettings, Reaction, Step, Worker, record
-from crm_events.backlog import backlog
+from crm_events.figures import figures
 from crm_events.schema import BUS_1, JOURNAL_1, RESYNC_1
 from crm_kernel.ids import new_id
 from crm_testing.servers import BrokerUnderTest, MakeDatabase, SharedPostgres
@@ -176,7 +176,7 @@ class Bench:
     async def drained(self) -> bool:
         """Whether the maker's relay has nothing left to do."""
         async with (await self.database("maker")).read() as session:
-            return await backlog(session) == 0
+            return (await figures(session)).backlog == 0
 
     async def followed(self, service: str, group: str, seconds: float = 40.0) -> None:
         """Wait until the group did as many things as were recorded; then each must be done once and in order."""

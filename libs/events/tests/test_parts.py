@@ -34,7 +34,7 @@ from crm_events import (
     tracing,
     wake,
 )
-from crm_events.backlog import backlog
+from crm_events.figures import figures
 from crm_events.months import make_months, months_from
 from crm_events.relay.ledger import Ledger
 from crm_events.schedule import Scheduler
@@ -286,13 +286,13 @@ async def test_backlog_and_lag_say_how_far_everybody_is(bench: Bench) -> None:
     await bench.write(create=4)
     database = await bench.database("maker")
     async with database.read() as session:
-        assert await backlog(session) == 4
+        assert (await figures(session)).backlog == 4
     async with bench.running(await bench.worker("maker"), follower):
         await bench.followed("follower", "follower.things")
 
         async def drained() -> bool:
             async with database.read() as session:
-                return await backlog(session) == 0
+                return (await figures(session)).backlog == 0
 
         await until(drained, "nothing waits")
         partitions = follower.progress()["partitions"]

@@ -24,11 +24,11 @@ async def closed(client: AIOKafkaConsumer | AIOKafkaProducer, what: str, *, with
             _log.info("a client of the broker does not stop", client=what)
             closing.cancel()
             await asyncio.wait([closing], timeout=1.0)
-    if not closing.done():
+    error = None
+    if closing.done() and not closing.cancelled() and (error := closing.exception()) is None:
         return
-    if closing.cancelled():
-        await _disconnected(client, what)
-    elif (error := closing.exception()) is not None:
+    await _disconnected(client, what)
+    if error is not None:
         if not isinstance(error, (KafkaError, OSError, TimeoutError)):
             raise error
         _log.info("a client of the broker did not stop cleanly", client=what, cause=repr(error))

@@ -17,6 +17,7 @@ import structlog
 
 from crm_authz import Directory, keeper_of
 from crm_database import DATABASE_ERRORS, Database, WriteContext
+from crm_events.waiting import stopped_within
 from crm_jobs import metrics, store
 from crm_jobs.kind import JobKind, StepDone
 from crm_jobs.rules import (
@@ -78,8 +79,7 @@ class Runner:
     async def _count(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             await self.count()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), COUNT_EVERY)
+            await stopped_within(stop, COUNT_EVERY)
 
     async def count(self) -> None:
         """Count what is due, of every kind: also of those that no program here knows."""
