@@ -55,8 +55,9 @@ class Registry:
     events: dict[str, type[Event[Any]]] = field(default_factory=dict)
     examples: dict[str, dict[str, Any]] = field(default_factory=dict)
     upcasters: dict[str, Upcast] = field(default_factory=dict)
-    #: Fact → its highest version.
+    #: Fact → its highest version; registered type → the newest of its fact, for the hot path.
     _highest: dict[str, int] = field(default_factory=dict)
+    _newest: dict[str, str] = field(default_factory=dict)
 
     def topic(self, topic: Topic) -> Topic:
         """Register a topic. ValueError when the name is taken."""
@@ -85,7 +86,8 @@ class Registry:
             model.emitted = emitted
             self.events[type_name] = model
             self.examples[type_name] = example
-            self._highest[fact] = max(number, self._highest.get(fact, 0))
+            highest = self._highest[fact] = max(number, self._highest.get(fact, 0))
+            self._newest |= dict.fromkeys((f"{fact}.v{n + 1}" for n in range(highest)), f"{fact}.v{highest}")
             return model
 
         return register
@@ -124,6 +126,9 @@ class Registry:
     def newest(self, type_name: str) -> str:
         """The newest version known of the fact that a type tells, also when the type is a later one; the type itself when its fact is
         unknown."""
+        known = self._newest.get(type_name)
+        if known is not None:
+            return known
         fact = fact_of(type_name)
         highest = self._highest.get(fact)
         return type_name if highest is None else f"{fact}.v{highest}"

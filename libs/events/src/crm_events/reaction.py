@@ -98,7 +98,7 @@ class ConsumerGroup:
 
     name: str
     reactions: tuple[Reaction, ...]
-    known: Registry = field(default=registry, repr=False)
+    known: Registry = field(default_factory=lambda: registry, repr=False, compare=False)
 
     @property
     def topics(self) -> tuple[str, ...]:

@@ -198,7 +198,8 @@ class Applier:
             if blocked:
                 due = await self._park(session, place, due)
             for n, envelope in due:
-                self._require_known(n, envelope)
+                if self.group.known.is_later(envelope.type):
+                    self._require_known(n, envelope)
             if poison is None:
                 await self._handle(session, due)
             else:
