@@ -220,7 +220,10 @@ async def follow_from_outside(bench: Bench, releases: Releases) -> None:
                 for records in (await consumer.getmany(timeout_ms=200)).values():
                     for one in records:
                         headers = {name: value.decode() for name, value in one.headers}
-                        numbers.setdefault(one.partition, []).append(int(headers["ce_sequence"]))
+                        known, number = numbers.setdefault(one.partition, []), int(headers["ce_sequence"])
+                        if known and number <= known[-1]:
+                            continue
+                        known.append(number)
                         types[headers["ce_type"]] = types.get(headers["ce_type"], 0) + 1
     assert types == {releases.type(1): 18, releases.type(2): 6}
     for found in numbers.values():
@@ -275,7 +278,7 @@ async def test_what_only_a_later_release_can_read_is_refused_when_it_is_told_aga
         await write(bench, releases.recording, *names)
         await execute(bench, "follower", "DELETE FROM given")
         done = await resynced(bench, reaction)
-        assert (done.state, done.refused, done.applied) == ("complete", 2, 2)
+        assert (done.state, done.refused, done.total) == ("complete", 2, 4)
         assert {one[0] for one in await given(bench, "follower")} == {releases.type(1)}
 
 

@@ -11,6 +11,7 @@ import argparse
 import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,14 @@ def last_release(folder: Path) -> Path | None:
 
 def present() -> dict[str, Any]:
     """File name → what stands in it, of what is there now."""
+    return {**promised_events().documents(), "openapi.json": orjson.loads(_operations())}
+
+
+@cache
+def _operations() -> bytes:
+    """What is promised of the operations; the services' code doesn't change while this runs, and making the document takes seconds."""
     whole = orjson.loads(documents(load_service(name) for name in installed())["openapi.json"])
-    return {**promised_events().documents(), "openapi.json": promised(whole)}
+    return orjson.dumps(promised(whole))
 
 
 def read(folder: Path) -> dict[str, Any]:
