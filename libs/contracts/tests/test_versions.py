@@ -7,7 +7,8 @@ from typing import Any
 import orjson
 import pytest
 
-from crm_contracts import Envelope, Event, Registry, registry
+from crm_contracts import Envelope, Event, Registry, Topic, records, registry
+from crm_contracts.records import STANDARD_FACTS, RecordState, standard_events
 from crm_contracts.versions import UNTOUCHED, NewerThanKnown, UpcastFailed, fact_of, parts_of
 from crm_kernel.ids import id_time, new_id
 
@@ -129,6 +130,37 @@ def test_versions_that_do_not_fit_together_are_named() -> None:
     apart = release(2)
     apart.events[V2].topic = "crm.toys.bag"
     assert apart.problems() == [f"the versions of {BOX}.packed are on different topics"]
+
+
+def test_all_facts_of_a_record_type_get_a_version_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = Registry()
+    monkeypatch.setattr(records, "registry", known)
+    topic = known.topic(Topic("crm.toys.doll", "toys", (), "Dolls."))
+    times = dict.fromkeys(("created_at", "updated_at"), "2026-03-01T09:00:00Z")
+    standard_events(topic, DollStateV1, {"called": "Ann", **times})
+    announced = standard_events(topic, DollState, {"name": "Ann", **times}, version=2, emitted=False)
+    assert len(known.problems()) == len(STANDARD_FACTS), "each fact needs its upcaster"
+    for fact in STANDARD_FACTS:
+        old, new = f"crm.toys.doll.{fact}.v1", f"crm.toys.doll.{fact}.v2"
+        known.upcast(from_type=old, to=new)(called_is_the_name)
+        name, data = known.upcast_data(old, orjson.loads(orjson.dumps(known.examples[old])))
+        assert known.events[name].model_validate(data).state.name == "Ann"
+        assert (known.events[old].emitted, known.events[new].emitted) == (True, False)
+    assert known.problems() == []
+    assert announced.created is known.events["crm.toys.doll.created.v2"]
+
+
+class DollStateV1(RecordState):
+    called: str
+
+
+class DollState(RecordState):
+    name: str
+
+
+def called_is_the_name(data: dict[str, Any]) -> dict[str, Any]:
+    state = dict(data["state"])
+    return {**data, "state": {**state, "name": state.pop("called")}}
 
 
 def test_the_products_own_versions_fit_together() -> None:
