@@ -13,6 +13,8 @@ from crm_contracts.compatibility import breaks
 from crm_contracts.generate import main
 from crm_kernel.ids import id_time, new_id
 
+from .toys import BOX, release
+
 
 @pytest.mark.parametrize("name", sorted(registry.events))
 def test_the_example_of_every_event_fits_its_model_and_its_schema(name: str) -> None:
@@ -58,6 +60,30 @@ def test_the_asyncapi_document_has_every_event_and_no_dangling_reference() -> No
         for step in reference.removeprefix("#/").split("/"):
             assert isinstance(place, dict)
             place = place[step.replace("~1", "/").replace("~0", "~")]
+
+
+def test_the_asyncapi_document_says_of_each_topic_key_partitions_retention_and_of_each_event_an_example() -> None:
+    document = asyncapi(version="1")
+    topics = {topic.name: topic for topic in registry.topics.values() if topic.numbered}
+    assert document["channels"].keys() == topics.keys()
+    for name, channel in document["channels"].items():
+        kafka = channel["bindings"]["kafka"]
+        assert (channel["x-key"], channel["x-producer"]) == ("record id", topics[name].producer)
+        assert kafka["partitions"] == topics[name].partitions
+        assert kafka["topicConfiguration"]["retention.ms"] == topics[name].retention_days * 86_400_000
+        assert channel["messages"]
+    for name, message in document["components"]["messages"].items():
+        assert message["examples"][0]["payload"] == registry.examples[name]
+        assert message["bindings"]["kafka"]["key"]["format"] == "uuid"
+
+
+def test_the_asyncapi_document_says_which_versions_are_announced_or_superseded() -> None:
+    messages = asyncapi(release(2), version="1")["components"]["messages"]
+    told = {name: (message["x-recorded"], message["x-newest-version"]) for name, message in messages.items()}
+    assert told == {
+        f"{BOX}.packed.v1": (True, f"{BOX}.packed.v2"),
+        f"{BOX}.packed.v2": (False, f"{BOX}.packed.v2"),
+    }
 
 
 def test_a_schema_that_loses_or_narrows_a_member_is_noticed() -> None:

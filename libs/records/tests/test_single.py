@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from crm_contracts import registry
+from crm_database import WriteContext
+
 from .conftest import World
 
 
@@ -233,3 +236,33 @@ async def test_a_value_is_set_back_from_the_history(world: World) -> None:
     assert [entry["version"] for entry in page["items"]] == [5, 4]
     page = await rep("GET", f"{path}/history", params={"limit": 3, "cursor": page["next"]})
     assert ([entry["version"] for entry in page["items"]], page["next"]) == ([3, 2, 1], None)
+
+
+@pytest.mark.requirement("PL-23")
+async def test_the_history_shows_what_was_recorded_in_an_earlier_version_in_the_newest(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rep = world.caller(world.crew[0])
+    made = await rep.create("One")
+    path = f"/voyages/{made['id']}"
+    await rep("PATCH", path, json={"name": "Two"})
+    # As if the release that recorded these had called the name otherwise.
+    async with world.database.write(WriteContext(now=dt.datetime.now(dt.UTC))) as session:
+        await session.connection.execute(
+            "UPDATE journal SET data = jsonb_set(data, '{changes}', jsonb_build_object('label', data#>'{changes,name}')) "
+            "WHERE version = 2"
+        )
+
+    def label_is_the_name(data: dict[str, Any]) -> dict[str, Any]:
+        return {**data, "changes": {"name": data["changes"]["label"]}}
+
+    monkeypatch.setitem(registry.upcasters, "crm.shipping.voyage.changed.v1", label_is_the_name)
+    history = await rep("GET", f"{path}/history")
+    newest, first = history["items"]
+    assert (newest["type"], newest["changes"]) == (
+        "crm.shipping.voyage.changed.v2",
+        {"name": {"old": "One", "new": "Two"}},
+    )
+    assert first["type"] == "crm.shipping.voyage.created.v1"
+    back = await rep("POST", f"{path}/history/2/revert", json={})
+    assert (back.status, back["name"]) == (200, "One")

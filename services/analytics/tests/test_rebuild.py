@@ -5,10 +5,17 @@ from dataclasses import replace
 from typing import Any
 
 import asyncpg
+import orjson
 import pytest
 
 from crm_analytics import rebuild as rebuilding
 from crm_analytics.rebuild import LogBehind, RebuildRunning, rebuild
+from crm_analytics.worker import REACTIONS
+from crm_contracts import Envelope, Event, registry
+from crm_contracts.records import RecordState
+from crm_contracts.sales import PRODUCT_TOPIC, ProductState
+from crm_events.reaction import groups_of
+from crm_kernel import new_id
 
 from .company import Company
 from .conftest import Analytics, _context
@@ -188,3 +195,76 @@ async def test_an_event_that_breaks_its_contract_is_left_out_and_told(analytics:
     done = await rebuild(analytics.dsn)
     assert done.refused == [broken.id]
     assert await facts_of(analytics.database) == live
+
+
+RENAMED = f"{PRODUCT_TOPIC.name}.renamed"
+
+
+class TitledProduct(RecordState):
+    """How an older release told of a product: its name was its title."""
+
+    code: str
+    title: str
+
+
+@pytest.fixture
+def renamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fact of products in two versions, of which the second is recorded now."""
+    for name in ("events", "examples", "upcasters", "_highest", "_newest"):
+        monkeypatch.setattr(registry, name, dict(getattr(registry, name)))
+    for number, state in ((1, TitledProduct), (2, ProductState)):
+        model = type(f"ProductRenamed{number}", (Event[state],), {"__module__": __name__})  # type: ignore[valid-type]
+        registry.event(f"{RENAMED}.v{number}", PRODUCT_TOPIC, example={}, emitted=number == 2)(model)
+
+    @registry.upcast(from_type=f"{RENAMED}.v1", to=f"{RENAMED}.v2")
+    def title_is_the_name(data: dict[str, Any]) -> dict[str, Any]:
+        state = dict(data["state"])
+        return {**data, "state": {**state, "name": state.pop("title")}}
+
+
+@pytest.mark.requirement("PL-48")
+@pytest.mark.usefixtures("renamed")
+async def test_figures_are_rebuilt_from_a_log_that_has_events_of_several_versions(analytics: Analytics) -> None:
+    def told(number: int, version: int, state: dict[str, Any], subject: Any) -> Envelope:
+        shared = {"code": "P-1", "created_at": "2016-03-01T09:00:00Z", "updated_at": "2016-03-01T09:00:00Z"}
+        data = {
+            "version": number,
+            "occurred_at": "2016-03-01T09:00:00Z",
+            "actor": {"kind": "system"},
+            "origin": {"channel": "system"},
+            "state": {**shared, **state},
+        }
+        return Envelope(
+            new_id(),
+            f"{RENAMED}.v{version}",
+            "/crm/sales",
+            subject,
+            _context().now,
+            orjson.dumps(data),
+            number,
+            "s",
+            new_id(),
+            topic=PRODUCT_TOPIC.name,
+            partition=0,
+        )
+
+    old, new = new_id(), new_id()
+    events = [told(1, 1, {"title": "Oak"}, old), told(2, 2, {"name": "Ash"}, new)]
+    later = replace(told(3, 2, {"heading": "Elm"}, new), type=f"{RENAMED}.v3")
+    groups = {group.name: group for group in groups_of(REACTIONS)}
+    async with analytics.database.write(_context()) as session:
+        for name in ("analytics.log", "analytics.facts"):
+            for event in [*events, later] if name == "analytics.log" else events:
+                reaction = groups[name].reaction(event.topic, event.type)
+                assert reaction is not None
+                assert reaction.handle_batch is not None
+                await reaction.handle_batch(session, groups[name].given(reaction, [event]))
+    async with analytics.database.read() as session:
+        kept = await session.connection.fetch("SELECT type FROM event_log ORDER BY position")
+    assert [row["type"] for row in kept] == [f"{RENAMED}.v1", f"{RENAMED}.v2", f"{RENAMED}.v3"], "as recorded"
+    live = await facts_of(analytics.database)
+    assert sorted((row[0], row[3]) for row in live["product"]) == sorted([(old, "Oak"), (new, "Ash")])
+    done = await rebuild(analytics.dsn)
+    assert await facts_of(analytics.database) == live
+    # What a later release recorded before the product was rolled back is in no figure, and is told.
+    assert done.refused == [later.id]

@@ -2,7 +2,7 @@
 
 from crm_contracts import analytics, billing, control, customers, identity, sales, support
 from crm_contracts.envelope import Envelope, NotAnEnvelope
-from crm_contracts.events import Access, Actor, Change, Credit, Event, Member, Origin, Part
+from crm_contracts.events import Access, Actor, Change, Credit, Event, Member, Open, Origin, Part
 from crm_contracts.registry import Registry, Topic, registry
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Event",
     "Member",
     "NotAnEnvelope",
+    "Open",
     "Origin",
     "Part",
     "Registry",

@@ -24,9 +24,21 @@ ENVELOPE_HEADERS: dict[str, Any] = {
             "description": "Publication number: dense per topic and partition of one stream.",
         },
         "ce_stream": {"type": "string", "description": "Which numbering the publication number belongs to."},
+        "ce_tombstone": {
+            "const": "true",
+            "description": "The number is taken by an event that could never be sent; there is no data.",
+        },
         "ce_writeid": {"type": "string", "format": "uuid", "description": "The transaction that recorded it."},
         "traceparent": {"type": "string", "description": "W3C trace context of the request."},
     },
+}
+
+
+#: What AsyncAPI says of a record's key.
+RECORD_KEY: dict[str, Any] = {
+    "type": "string",
+    "format": "uuid",
+    "description": "The record's id, as `ce_subject`; order holds per key.",
 }
 
 
@@ -48,7 +60,7 @@ def topic_file(topic: Topic, known: Registry = registry) -> dict[str, Any]:
         "description": topic.description,
         "producer": topic.producer,
         "consumers": list(topic.consumers),
-        "key": "record id" if topic.numbered else "none",
+        "key": topic.key,
         "partitions": topic.partitions,
         "retention_days": topic.retention_days,
         "cleanup_policy": "delete",
@@ -81,6 +93,9 @@ def asyncapi(known: Registry = registry, *, version: str, server: str | None = N
             "headers": {"$ref": "#/components/schemas/envelope"},
             "payload": {"$ref": f"#/components/schemas/{_escape(name)}"},
             "examples": [{"name": "example", "payload": known.examples[name]}],
+            "bindings": {"kafka": {"key": RECORD_KEY}},
+            "x-recorded": model.emitted,
+            "x-newest-version": known.newest(name),
         }
     schemas["envelope"] = ENVELOPE_HEADERS
     for topic in sorted(known.topics.values(), key=lambda t: t.name):
@@ -90,6 +105,8 @@ def asyncapi(known: Registry = registry, *, version: str, server: str | None = N
         channels[topic.name] = {
             "address": topic.name,
             "description": topic.description,
+            "x-key": topic.key,
+            "x-producer": topic.producer,
             "messages": {name: {"$ref": f"#/components/messages/{_escape(name)}"} for name in own},
             "bindings": {
                 "kafka": {

@@ -6,15 +6,34 @@ it now (`access`), and to whom it is credited for good (`credit`). Consumers ign
 
 import datetime as dt
 import uuid
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import core_schema
 
 
 class Part(BaseModel):
     """A part of an event. Unknown members are ignored, so that producers may add some."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Open:
+    """Marks a choice of texts that may grow: `Annotated[Literal["a", "b"], Open()]`.
+
+    Readers take a text that they don't know as it is, so adding one breaks nobody. A choice without it is closed: readers refuse other
+    values, so neither more nor fewer of them are compatible (crm_contracts.compatibility).
+    """
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.union_schema([handler(source), core_schema.str_schema()], mode="left_to_right")
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """A text, with the values of this release beside it."""
+        known, _ = handler(schema)["anyOf"]
+        return {"type": "string", "x-extensible-enum": known.get("enum", [known.get("const")])}
 
 
 class Actor(Part):
@@ -27,7 +46,7 @@ class Actor(Part):
 class Origin(Part):
     """Through which door it came, and from which network address."""
 
-    channel: Literal["api", "import", "job", "rule", "event", "system"]
+    channel: Annotated[Literal["api", "import", "job", "rule", "event", "system"], Open()]
     address: str | None = None
 
 
@@ -78,6 +97,8 @@ class Event(Part, Generic[StateT]):
     type: ClassVar[str]
     #: The topic's name; set by the `event` decorator.
     topic: ClassVar[str]
+    #: Whether this release records it; set by the `event` decorator. An announced or a superseded version is read only.
+    emitted: ClassVar[bool] = True
 
     version: int = Field(ge=1)
     occurred_at: dt.datetime

@@ -97,11 +97,18 @@ Fact = Literal["created", "changed", "deleted", "restored", "transferred", "memb
 
 
 def standard_events(
-    topic: Topic, state: type[ModelT], example_state: dict[str, Any], *, has_owner: bool = True
+    topic: Topic,
+    state: type[ModelT],
+    example_state: dict[str, Any],
+    *,
+    has_owner: bool = True,
+    version: int = 1,
+    emitted: bool = True,
 ) -> StandardEvents[ModelT]:
     """Declare and register the standard facts of a record type on its topic.
 
-    has_owner: False for records without an owner scope (products): they are never transferred or shared.
+    has_owner: False for records without an owner scope (products): they are never transferred or shared. version, emitted: of all of
+    them (docs/architecture/event-versions.md).
     """
     record = topic.name.rsplit(".", 1)[-1]
     types: dict[str, type[Event[Any]]] = {}
@@ -123,5 +130,5 @@ def standard_events(
             version=1 if fact == "created" else 2,
             **extra,
         )
-        types[fact] = registry.event(f"{topic.name}.{fact}.v1", topic, example=example)(model)
+        types[fact] = registry.event(f"{topic.name}.{fact}.v{version}", topic, example=example, emitted=emitted)(model)
     return StandardEvents(topic, types)

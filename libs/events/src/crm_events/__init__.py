@@ -2,7 +2,7 @@
 
 from crm_events import topics
 from crm_events.reaction import ConsumerGroup, GroupsDisagree, HandleBatch, Held, Reaction, groups_of
-from crm_events.record import EventTooLarge, NotHeld, Step, changes_between, record
+from crm_events.record import EventTooLarge, NotEmitted, NotHeld, Step, changes_between, record
 from crm_events.schedule import Schedule, every
 from crm_events.settings import BusSettings
 from crm_events.token import ConsistencyTokens, NotAppliedYet, TokenInvalid
@@ -18,6 +18,7 @@ __all__ = [
     "HandleBatch",
     "Held",
     "NotAppliedYet",
+    "NotEmitted",
     "NotHeld",
     "Reaction",
     "Schedule",

@@ -2,12 +2,13 @@
 
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import sqlalchemy as sa
 
-from crm_contracts import Envelope
+from crm_contracts import Envelope, Registry, registry
+from crm_contracts.versions import NewerThanKnown
 from crm_database import WriteSession
 
 Handle = Callable[[WriteSession, Envelope], Awaitable[None]]
@@ -44,7 +45,10 @@ class Reaction:
     topics: names. handle: async (session, envelope), or with `batch` async (session, envelopes): it writes into the session's
     transaction, may `record()` events of its own there, and must not commit, nor reach outside the database: it may run again
     after a crash. An event of a type it doesn't know is to be left alone.
-    types: only these event types; None: all of the topics.
+    types: only these event types, each in the newest version that this release knows; None: all of the topics. Older versions come
+    upcast (docs/architecture/event-versions.md).
+    as_recorded: events come in the version in which they were recorded, also in one that this release doesn't know yet: for logs,
+    which keep what was told.
     projection: a replica or figure that readers wait for (PL-13) and that may be rebuilt. False: side effects (mail, webhooks).
     per_transaction: how many events may share a transaction; 1 where the effects of one must not be undone with another's.
     resync: what it takes when its service asks to be told again. `state`: of each record the newest event is enough. `journal`: it
@@ -58,6 +62,7 @@ class Reaction:
     handle: Handle | None = None
     handle_batch: HandleBatch | None = None
     types: frozenset[str] | None = None
+    as_recorded: bool = False
     projection: bool = True
     per_transaction: int = 200
     resync: Resync | None = None
@@ -75,22 +80,25 @@ class Reaction:
             raise GroupsDisagree(f"{self.group}: what takes no resync needs neither refill nor held")
         if self.held is not None and self.types is not None:
             raise GroupsDisagree(f"{self.group}: who hears only some types can't know each version")
+        if self.as_recorded and self.types is not None:
+            raise GroupsDisagree(f"{self.group}: a type names one version, and as_recorded takes all")
 
     def takes(self, kind: Resync) -> bool:
         """Whether an answer of this kind is for this reaction. A journal tells each state too."""
         return self.resync is not None and (kind == "journal" or self.resync == "state")
 
     def wants(self, envelope_type: str) -> bool:
-        """Whether events of this type are for this reaction."""
+        """Whether events of this type, in the newest version, are for this reaction."""
         return self.types is None or envelope_type in self.types
 
 
 @dataclass(frozen=True)
 class ConsumerGroup:
-    """The reactions of one group."""
+    """The reactions of one group. known: which versions of event types this release knows."""
 
     name: str
     reactions: tuple[Reaction, ...]
+    known: Registry = field(default_factory=lambda: registry, repr=False, compare=False)
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -115,17 +123,36 @@ class ConsumerGroup:
         return found[0] if found else None
 
     def reaction(self, topic: str, envelope_type: str) -> Reaction | None:
-        """The reaction to an event; None: this group doesn't want it."""
+        """The reaction to an event, in whatever version it was recorded; None: this group doesn't want it."""
+        newest = self.known.newest(envelope_type)
         for reaction in self.reactions:
-            if topic in reaction.topics and reaction.wants(envelope_type):
+            if topic in reaction.topics and reaction.wants(newest):
                 return reaction
         return None
 
+    def given(self, reaction: Reaction, envelopes: Sequence[Envelope]) -> list[Envelope]:
+        """Events as a reaction is given them: in the newest version known. Raises NewerThanKnown, UpcastFailed."""
+        if reaction.as_recorded:
+            return list(envelopes)
+        for envelope in envelopes:
+            self.require_known(reaction, envelope)
+        return [self.known.in_newest_version(envelope) for envelope in envelopes]
 
-def groups_of(reactions: Iterable[Reaction]) -> list[ConsumerGroup]:
-    """The groups, by name. GroupsDisagree when two reactions of one would get the same event, or differ in `projection`."""
+    def require_known(self, reaction: Reaction, envelope: Envelope) -> None:
+        """NewerThanKnown when an event tells a fact that this release knows, in a version that it doesn't, and the reaction needs it."""
+        if not reaction.as_recorded and self.known.is_later(envelope.type):
+            raise NewerThanKnown(
+                f"{envelope.type} comes from a later release; this one knows {self.known.newest(envelope.type)}"
+            )
+
+
+def groups_of(reactions: Iterable[Reaction], known: Registry = registry) -> list[ConsumerGroup]:
+    """The groups, by name. GroupsDisagree when two reactions of one would get the same event, differ in `projection`, or one names a
+    version that is not the newest: it would never be given it."""
     found: dict[str, list[Reaction]] = {}
     for reaction in reactions:
+        for old in sorted(name for name in reaction.types or () if known.newest(name) != name):
+            raise GroupsDisagree(f"{reaction.group}: {old} comes upcast: name {known.newest(old)}")
         found.setdefault(reaction.group, []).append(reaction)
     for name, mine in found.items():
         if len({reaction.projection for reaction in mine}) > 1:
@@ -135,4 +162,4 @@ def groups_of(reactions: Iterable[Reaction]) -> list[ConsumerGroup]:
                 shared = set(one.topics) & set(other.topics)
                 if shared and (one.types is None or other.types is None or one.types & other.types):
                     raise GroupsDisagree(f"{name}: two reactions want the same events of {', '.join(sorted(shared))}")
-    return [ConsumerGroup(name, tuple(mine)) for name, mine in sorted(found.items())]
+    return [ConsumerGroup(name, tuple(mine), known) for name, mine in sorted(found.items())]

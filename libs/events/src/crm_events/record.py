@@ -30,6 +30,10 @@ class EventTooLarge(TooLarge):
     title = "The record is too large to be announced"
 
 
+class NotEmitted(RuntimeError):
+    """A programming error: an event type in a version that this release reads, but doesn't record."""
+
+
 class NotHeld(RuntimeError):
     """A programming error: the transaction doesn't hold the row's lock."""
 
@@ -59,8 +63,8 @@ class Step:
 async def record(session: WriteSession, steps: Sequence[Step]) -> list[uuid.UUID]:
     """Write the steps; answers the ids of their events, in the order given.
 
-    All steps must be of one table and either all new or all changes. Raises NotHeld, EventTooLarge; pydantic.ValidationError
-    when an event doesn't fit its contract (a programming error).
+    All steps must be of one table and either all new or all changes. Raises NotHeld, NotEmitted, EventTooLarge;
+    pydantic.ValidationError when an event doesn't fit its contract (a programming error).
     """
     if not steps:
         return []
@@ -101,6 +105,8 @@ async def _update(session: WriteSession, table: sa.Table, steps: Sequence[Step],
 
 
 def _journal_row(context: WriteContext, step: Step, version: int) -> dict[str, Any]:
+    if not step.event.emitted:
+        raise NotEmitted(f"{step.event.type} is announced or superseded: consumers of the last release don't expect it")
     occurred_at = step.occurred_at or context.now
     state = step.state.model_dump() if isinstance(step.state, BaseModel) else step.state
     event = step.event(

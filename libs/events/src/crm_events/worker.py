@@ -58,7 +58,7 @@ class Worker:
     known: Registry = field(default_factory=lambda: registry)
 
     def __post_init__(self) -> None:
-        groups = groups_of(self.reactions)
+        groups = groups_of(self.reactions, self.known)
         named = sorted({topic for group in groups for topic in group.topics})
         peers = {topic: tuple(group.name for group in groups if topic in group.topics) for topic in named}
         partitions = {topic: self.known.topics[topic].partitions for topic in named}
@@ -166,6 +166,7 @@ class Worker:
         """For `/readyz`: what is wrong with the bus, or None. Never a reason not to be ready: writes go on."""
         found = [f"{c.group.name} is stopped: {c.stopped_because}" for c in self.consumers if c.stopped_because]
         found += [c.problem for c in self.consumers if c.problem]
+        found += [f"{c.group.name} waits to be upgraded: {c.waits_because}" for c in self.consumers if c.waits_because]
         if self._producer is None:
             found.append("the broker can't be reached")
         if self.relay.problem:

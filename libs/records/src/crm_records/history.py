@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
 
+from crm_contracts import registry
 from crm_database import ReadSession, query
 from crm_events.journal import journal
 from crm_records.record_type import RecordType
@@ -22,6 +24,10 @@ _columns = (
     journal.c.data["origin"].label("origin"),
     journal.c.data["changes"].label("changes"),
     journal.c.data["reason"].astext.label("reason"),
+    # Whole where it was recorded in an earlier version of its type: what is shown of it is in the newest.
+    sa.case(
+        (journal.c.type == sa.func.any(sa.bindparam("earlier", type_=ARRAY(sa.Text()), required=True)), journal.c.data)
+    ).label("recorded"),
 )
 _of_record = (
     journal.c.subject == sa.bindparam("subject", type_=sa.Uuid(), required=True),
@@ -66,6 +72,7 @@ async def read_history(
         topic=record.events.topic.name,
         before=_NEWEST if before is None else before,
         page_rows=limit + 1,
+        earlier=list(registry.upcasters),
     )
     kept = rows[:limit]
     return [entry_json(row) for row in kept], kept[-1]["version"] if len(rows) > limit else None
@@ -75,7 +82,13 @@ async def read_entry(
     session: ReadSession, record: RecordType, record_id: uuid.UUID, version: int
 ) -> dict[str, Any] | None:
     """The entry of one version, or None."""
-    row = await session.first(_entry, subject=record_id, topic=record.events.topic.name, at_version=version)
+    row = await session.first(
+        _entry,
+        subject=record_id,
+        topic=record.events.topic.name,
+        at_version=version,
+        earlier=list(registry.upcasters),
+    )
     return None if row is None else entry_json(row)
 
 
@@ -89,6 +102,7 @@ async def read_owners(
         topic=record.events.topic.name,
         before=_NEWEST if before is None else before,
         page_rows=limit + 1,
+        earlier=list(registry.upcasters),
     )
     kept = rows[:limit]
     return [_owner_json(row) for row in kept], kept[-1]["version"] if len(rows) > limit else None
@@ -97,28 +111,38 @@ async def read_owners(
 def entry_json(row: Mapping[str, Any] | Any) -> dict[str, Any]:
     """One entry. fact: the event type's (`changed`). recorded_at: when it was entered; occurred_at: when it happened.
     reason: what was given with it; None where none was, and for facts that have none."""
+    type_name, told = _told(row)
     return {
         "event_id": row["event_id"],
         "version": row["version"],
-        "type": row["type"],
+        "type": type_name,
         "fact": row["type"].rsplit(".", 2)[1],
         "occurred_at": row["occurred_at"],
         "recorded_at": row["time"],
         "actor": row["actor"],
         "origin": row["origin"],
-        "changes": row["changes"],
-        "reason": row["reason"],
+        "changes": told["changes"],
+        "reason": told["reason"],
     }
 
 
+def _told(row: Mapping[str, Any] | Any) -> tuple[str, Mapping[str, Any]]:
+    """The type, and the data as far as it is shown, in the newest version known."""
+    if row["recorded"] is None:
+        return row["type"], {"changes": row["changes"], "reason": row["reason"]}
+    type_name, data = registry.upcast_data(row["type"], row["recorded"])
+    return type_name, {"changes": data.get("changes", {}), "reason": data.get("reason")}
+
+
 def _owner_json(row: Mapping[str, Any] | Any) -> dict[str, Any]:
-    change = row["changes"]["owner_id"]
+    _, told = _told(row)
+    change = told["changes"]["owner_id"]
     return {
         "version": row["version"],
         "fact": row["type"].rsplit(".", 2)[1],
         "from_user_id": change["old"],
         "to_user_id": change["new"],
-        "reason": row["reason"],
+        "reason": told["reason"],
         "by": row["actor"],
         "occurred_at": row["occurred_at"],
         "recorded_at": row["time"],

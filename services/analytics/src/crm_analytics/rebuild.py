@@ -29,6 +29,7 @@ from crm_analytics.log import store as log
 from crm_analytics.progress import store as progress
 from crm_authz import record_member
 from crm_contracts import Envelope, registry
+from crm_contracts.versions import UpcastFailed
 from crm_database import Database, PoolSettings, WriteContext, WriteSession, lock_key
 
 #: What is made anew: all that the events of TOPICS fill.
@@ -55,7 +56,8 @@ class TablesBusy(RuntimeError):
 
 @dataclass
 class Rebuilt:
-    """events: how many were replayed. refused: ids of events that don't fit their contract; they are in no figure."""
+    """events: how many were replayed. refused: ids of events that don't fit their contract, or come from a later release (the product was
+    rolled back since); they are in no figure."""
 
     events: int = 0
     refused: list[uuid.UUID] = field(default_factory=list)
@@ -143,7 +145,7 @@ async def _one_batch(session: WriteSession, position: int, done: Rebuilt) -> int
     rows = await log.replay(session, position, _BATCH, TOPICS)
     if not rows:
         return None
-    envelopes = [_envelope(row) for row in rows]
+    envelopes = _in_newest_version([_envelope(row) for row in rows], done)
     # Raw SQL: savepoints are no statements of SQLAlchemy's.
     await session.connection.execute("SAVEPOINT before_batch")
     try:
@@ -154,6 +156,20 @@ async def _one_batch(session: WriteSession, position: int, done: Rebuilt) -> int
         await write(session, collect(_fitting(envelopes, done)))
     done.events += len(rows)
     return int(rows[-1]["position"])
+
+
+def _in_newest_version(recorded: Sequence[Envelope], done: Rebuilt) -> list[Envelope]:
+    """Events as the facts take them: the log has each in the version in which it was recorded."""
+    found = []
+    for envelope in recorded:
+        try:
+            if registry.is_later(envelope.type):
+                done.refused.append(envelope.id)
+            else:
+                found.append(registry.in_newest_version(envelope))
+        except UpcastFailed:
+            done.refused.append(envelope.id)
+    return found
 
 
 def _fitting(envelopes: Sequence[Envelope], done: Rebuilt) -> list[Envelope]:

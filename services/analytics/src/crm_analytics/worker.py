@@ -16,6 +16,7 @@ REACTIONS = (
         group=log.GROUP,
         topics=tuple(topic.name for topic in registry.consumed_by("analytics")),
         handle_batch=log.keep,
+        as_recorded=True,
         per_transaction=500,
         resync="journal",
         refill=log.refill,

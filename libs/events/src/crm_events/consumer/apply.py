@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from crm_contracts import Envelope
+from crm_contracts.versions import NewerThanKnown
 from crm_database import Database, WriteContext, WriteSession
 from crm_events import metrics, tracing
 from crm_events.consumer import failures, rules, store
@@ -51,6 +52,8 @@ class Applier:
         self.clock = clock
         self.stop = stop
         self.dead_in_a_row = 0
+        #: (group, topic, partition) → why it stands still until this release is upgraded.
+        self.waits: dict[tuple[str, str, int], str] = {}
         #: (topic, partition) → when something was last got through there (monotonic): an attempt, however it ended, a pause, an event.
         self.moved_at: dict[tuple[str, int], float] = {}
 
@@ -71,6 +74,15 @@ class Applier:
                 settlement = await self._transaction(place, part)
             except Exception as error:
                 cause, culprit = _blamed(error)
+                if isinstance(cause, NewerThanKnown):
+                    if culprit:
+                        # What comes before it is settled first.
+                        size = culprit
+                        continue
+                    # Nothing is lost by standing still: what the log loses meanwhile is sent again. Passing it over would lose it here.
+                    transient += 1
+                    await self._wait_for_upgrade(place, cause, transient)
+                    continue
                 if failures.is_transient(cause):
                     transient += 1
                     if failures.is_about_locks(cause):
@@ -85,6 +97,7 @@ class Applier:
                 settlement = await self._poisoned(place, part[0], cause)
                 size = len(envelopes)
             transient = 0
+            self.waits.pop(place.key, None)
             parts.append(settlement)
             at += len(part)
         return _joined(parts)
@@ -96,6 +109,15 @@ class Applier:
         self.moved(place.topic, place.partition)
         await self._pause(failures.transient_pause(times))
         self.moved(place.topic, place.partition)
+
+    async def _wait_for_upgrade(self, place: Place, error: Exception, times: int) -> None:
+        """Stand still for a while, and say why; it is over when the process ends, or the partition is another's."""
+        self.waits[place.key] = str(error)
+        try:
+            await self._wait_out(place, error, times)
+        except asyncio.CancelledError:
+            self.waits.pop(place.key, None)
+            raise
 
     async def waiting_out(self, place: Place, work: Callable[[], Awaitable[object]]) -> None:
         """Do something, again and again while the world is in its way."""
@@ -175,6 +197,9 @@ class Applier:
             due = [(n, e) for n, e in due if e.id in fresh]
             if blocked:
                 due = await self._park(session, place, due)
+            for n, envelope in due:
+                if self.group.known.is_later(envelope.type):
+                    self._require_known(n, envelope)
             if poison is None:
                 await self._handle(session, due)
             else:
@@ -193,6 +218,15 @@ class Applier:
         self.moved(place.topic, place.partition)
         self._count(place, settlement, [e for _, e in due] if poison is None else [])
         return settlement
+
+    def _require_known(self, at: int, envelope: Envelope) -> None:
+        """HandlerFailed by NewerThanKnown for an event that only a later release can give to its reaction."""
+        reaction = self.group.reaction(envelope.topic, envelope.type)
+        assert reaction is not None  # noqa: S101  (it is due)
+        try:
+            self.group.require_known(reaction, envelope)
+        except NewerThanKnown as error:
+            raise HandlerFailed(error, at) from error
 
     async def _park(
         self, session: WriteSession, place: Place, due: list[tuple[int, Envelope]]
@@ -227,7 +261,11 @@ class Applier:
             at += len(run)
 
     async def give(self, session: WriteSession, reaction: Reaction, run: Sequence[Envelope]) -> None:
-        """Call a reaction, in its span; what it records continues the trace of the write."""
+        """Call a reaction with events in the newest version known, in its span; what it records continues the trace of the write.
+
+        Raises NewerThanKnown, UpcastFailed, and what the reaction raises.
+        """
+        run = self.group.given(reaction, run)
         if run[0].traceparent is not None:
             session.context = dataclasses.replace(session.context, traceparent=run[0].traceparent)
         with tracing.handling(self.group.name, run):

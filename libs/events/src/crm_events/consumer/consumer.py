@@ -243,6 +243,11 @@ class Consumer:
 
     # -- health -----------------------------------------------------------------------------------------------------
 
+    @property
+    def waits_because(self) -> str | None:
+        """Why a partition stands still until this release is upgraded; None: none does."""
+        return next(iter(self._applier.waits.values()), None)
+
     def stuck(self) -> str | None:
         """Why this group makes no progress; None when it does. A group that was stopped is no reason to restart the process."""
         now = time.monotonic()

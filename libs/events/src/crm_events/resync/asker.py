@@ -148,7 +148,14 @@ class Asker:
                 _log.warning(
                     "resync asked for again", request=str(request.id), attempt=asked.attempt, behind=asked.cursor
                 )
-            await self._send(request.message(self.settings.service, asked))
+            await self._send(self._message(request, asked))
+
+    def _message(self, request: ResyncRequest, asked: rules.Asked) -> Request:
+        """What is sent; a type is asked for in all versions, for the owner's journal has each event as it was recorded."""
+        message = request.message(self.settings.service, asked)
+        if message.types is None:
+            return message
+        return replace(message, types=tuple(one for name in message.types for one in self.known.versions(name)))
 
     async def _send(self, request: Request) -> None:
         """A request that does not arrive is sent again after the silence that follows."""
@@ -223,7 +230,7 @@ class Asker:
                 asked = rules.taken(request.asked, first.page)
                 refused, unknown = await self._apply(session, request, parts)
                 await ask_store.note_taken(session, request.id, asked, refused=refused, unknown=unknown)
-                return request.message(self.settings.service, asked)
+                return self._message(request, asked)
             if verdict is Verdict.REFUSED:
                 _log.error("resync refused", request=str(request.id), cause=first.page.refusal)
                 await ask_store.end(session, request, total=None, problem=first.page.refusal)
@@ -250,7 +257,7 @@ class Asker:
                 runs.setdefault(str(id(reaction)), (reaction, []))[1].append(event)
         refused = 0
         for reaction, mine in runs.values():
-            fitting = await _given(session, reaction, mine)
+            fitting = await _given(session, group, reaction, mine)
             refused += len(mine) - len(fitting)
             await ask_store.into_inbox(session, group.name, fitting)
             metrics.resync_applied.add(len(fitting), {"group": group.name, "topic": request.topic})
@@ -285,9 +292,12 @@ class Asker:
             )
 
 
-async def _given(session: WriteSession, reaction: Reaction, events: Sequence[Envelope]) -> list[Envelope]:
-    """Have a reaction take events; those that it can't are left out and told in the log. Transient failures are raised."""
-    error = await _attempt(session, reaction, events)
+async def _given(
+    session: WriteSession, group: ConsumerGroup, reaction: Reaction, events: Sequence[Envelope]
+) -> list[Envelope]:
+    """Have a reaction take events; those that it can't (of a later release, too) are left out and told in the log. Transient failures are
+    raised."""
+    error = await _attempt(session, group, reaction, events)
     if error is None:
         return list(events)
     if len(events) == 1:
@@ -299,13 +309,19 @@ async def _given(session: WriteSession, reaction: Reaction, events: Sequence[Env
         )
         return []
     half = len(events) // 2
-    return [*await _given(session, reaction, events[:half]), *await _given(session, reaction, events[half:])]
+    return [
+        *await _given(session, group, reaction, events[:half]),
+        *await _given(session, group, reaction, events[half:]),
+    ]
 
 
-async def _attempt(session: WriteSession, reaction: Reaction, events: Sequence[Envelope]) -> Exception | None:
+async def _attempt(
+    session: WriteSession, group: ConsumerGroup, reaction: Reaction, told: Sequence[Envelope]
+) -> Exception | None:
     # A savepoint, so that a failure undoes these events only.
     await session.connection.execute("SAVEPOINT told_again")
     try:
+        events = group.given(reaction, told)
         if reaction.refill is not None:
             await reaction.refill(session, events)
         elif reaction.handle_batch is not None:

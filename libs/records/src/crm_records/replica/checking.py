@@ -27,8 +27,8 @@ _ANNOTATIONS: Final[Mapping[Kind, Any]] = {
 
 
 def check(record: str, topic: Topic, columns: Sequence[Column], scoped: bool) -> None:
-    """Compare a replica's declaration with all event types of the topic. Raises DeclarationError."""
-    models = [model for model in registry.events.values() if model.topic == topic.name]
+    """Compare a replica's declaration with all event types of the topic, in the versions that it will be given. Raises DeclarationError."""
+    models = [model for model in registry.newest_events() if model.topic == topic.name]
     if not models:
         raise DeclarationError(f"{record}: {topic.name} has no events; import its contract first")
     if scoped != any(issubclass(model, TransferredEvent) for model in models):
