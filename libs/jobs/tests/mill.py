@@ -11,7 +11,20 @@ from pydantic import BaseModel
 
 from crm_authz import AUTHZ_1
 from crm_events.schema import BUS_1, JOURNAL_1
-from crm_jobs import JOBS_1, Job, JobKind, JobRow, Jobs, JobUnit, JobView, StepDone, accepted, job_router, start_job
+from crm_jobs import (
+    JOBS_1,
+    JOBS_2,
+    Job,
+    JobKind,
+    JobRow,
+    Jobs,
+    JobUnit,
+    JobView,
+    StepDone,
+    accepted,
+    job_router,
+    start_job,
+)
 from crm_kernel import Conflict
 from crm_web import Json, Router, Service, WriteUnit
 from crm_web.idempotency import IDEMPOTENCY_1
@@ -24,6 +37,7 @@ TABLES = (
     *AUTHZ_1,
     *IDEMPOTENCY_1,
     *JOBS_1,
+    *JOBS_2,
     "CREATE TABLE flour (job_id uuid NOT NULL, grain integer NOT NULL, ground_by uuid, lease uuid)",
 )
 #: Grains of one step.
