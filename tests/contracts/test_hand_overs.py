@@ -7,8 +7,14 @@ import pytest
 from crm_contracts import identity, registry
 from crm_identity.hand_over.reactions import REACTIONS
 from crm_identity.hand_over.rules import SERVICES
+from crm_jobs.tables import metadata as jobs
 from crm_records import RecordType
 from crm_records.hand_over import HandOvers
+from crm_records.hand_over.tables import metadata as hand_overs
+from crm_sagas.tables import metadata as sagas
+from crm_testing.declared import require_declared
+from crm_testing.servers import MakeDatabase, SharedPostgres
+from crm_testing.service import migrated
 from crm_web.routes import installed
 from crm_web.service import load_service
 
@@ -49,3 +55,18 @@ def test_identity_asks_exactly_the_services_that_have_a_part_and_hears_them() ->
         assert part.reaction in loaded.reactions
         assert loaded.jobs is not None
         assert part.kind in loaded.jobs.kinds
+
+
+@pytest.fixture(params=installed())
+def migrated_service(
+    request: pytest.FixtureRequest, make_database: MakeDatabase, postgres_server: SharedPostgres
+) -> tuple[str, str]:
+    return request.param, make_database(migrated(request.param, postgres_server))
+
+
+async def test_the_migrations_make_the_tables_of_hand_overs_sagas_and_jobs(migrated_service: tuple[str, str]) -> None:
+    name, dsn = migrated_service
+    if name == "identity":
+        await require_declared(dsn, sagas.sorted_tables)
+    elif name in SERVICES:
+        await require_declared(dsn, [*hand_overs.sorted_tables, *jobs.sorted_tables])
