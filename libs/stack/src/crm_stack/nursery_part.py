@@ -24,6 +24,7 @@ SERVICE_STEPS = ((signal.SIGTERM, 15.0), (signal.SIGKILL, 5.0))
 PRELOADED = (
     "crm_web.run",
     "crm_records",
+    "crm_records.hand_over",
     "crm_records.lines",
     "crm_records.replica",
     "crm_approvals",
