@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from services.billing.tests.conftest import activate, decide, draft, part, pay, plan, submit
 
+from crm_authz.shipped import COLLECTIONS_REPRESENTATIVE
 from crm_records.hand_over import rules
 from crm_testing.leaving import Leaving
 from crm_testing.service import Caller, Running
@@ -32,10 +33,12 @@ async def test_open_contracts_and_waiting_payments_change_hands_and_what_has_end
     void = await draft(rep, customer)
     await rep.done("POST", f"/contracts/{void['id']}/void")
 
+    collecting = billing.caller(people.rep, rights=COLLECTIONS_REPRESENTATIVE)
+
     async def paid(amount: str) -> Any:
         instalment = (await admin.done("GET", f"/contracts/{active['id']}"))["instalments"][0]["id"]
         allocations = [{"instalment_id": instalment, "amount": {"amount": amount, "currency": "USD"}}]
-        answer = await pay(admin, active["id"], amount, owner_id=str(people.rep.id), allocations=allocations)
+        answer = await pay(collecting, active["id"], amount, allocations=allocations)
         assert answer.status == 201, answer
         return answer.body
 

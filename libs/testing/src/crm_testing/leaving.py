@@ -31,7 +31,7 @@ class Leaving:
         self.versions += 1
         state = identity.UserState(
             name="Kim",
-            status=status,  # type: ignore[arg-type]
+            status=status,
             department_id=person.department,
             superior_id=person.superior,
             role_ids=[],
