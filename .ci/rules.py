@@ -74,7 +74,7 @@ def breaks() -> Iterator[str]:
                 prefix, _, last = module.rpartition(".")
                 if prefix == own and last in ORDER and ORDER[last] >= ORDER[path.stem]:
                     yield f"{relative}:{line}: {path.stem} imports {last}"
-        if relative.parts[0] == "services" or library in ("approvals", "jobs", "records", "web", "authz"):
+        if relative.parts[0] == "services" or library in ("approvals", "jobs", "records", "sagas", "web", "authz"):
             for number, content in enumerate(lines, 1):
                 if RAW.search(content) and "#" not in content and "#" not in (lines[number - 2] if number > 1 else ""):
                     yield f"{relative}:{number}: raw SQL without a comment that says why"

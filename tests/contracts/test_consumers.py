@@ -59,9 +59,14 @@ def dsn_of(make_database: MakeDatabase, postgres_server: SharedPostgres, service
     return make_database(migrated(service, postgres_server))
 
 
-def test_all_but_identity_consume() -> None:
-    """Identity writes its replica itself (crm_web.working)."""
-    assert set(CONSUMERS) == set(installed()) - {"identity"}
+#: What a service needs besides, to be started.
+SETTINGS = {"identity": {"key_secret": "k" * 32}}
+
+
+def test_every_service_consumes() -> None:
+    """Identity too, what it has asked for; its replica of the directory it writes itself (crm_web.working)."""
+    assert set(CONSUMERS) == set(installed())
+    assert all("crm.identity" not in topic for one in all_reactions(load_service("identity")) for topic in one.topics)
 
 
 @pytest.mark.requirement("PL-13")
@@ -70,7 +75,7 @@ async def test_every_example_is_taken(service: str, dsn_of: str) -> None:
     """As it stands in the contract and stood in the newest release, with every member filled in, and with members that may be added."""
     names = wanted(service)
     assert len(names) > 10
-    async with running(load_service(service), dsn_of) as found:
+    async with running(load_service(service), dsn_of, **SETTINGS.get(service, {})) as found:
         for form in ("as it stands", "as released", "whole", "of later"):
             envelopes = [travelling(name, _data(name, form)) for name in names]
             assert await taken(found, envelopes) == expected(service, names), form
@@ -94,7 +99,7 @@ async def test_facts_of_later_are_passed_over(service: str, dsn_of: str) -> None
     """A producer may be deployed first: what it announces anew is no reason to stop. Later versions of known facts are waited for
     (libs/events/tests/test_versions.py)."""
     names = wanted(service)
-    async with running(load_service(service), dsn_of) as found:
+    async with running(load_service(service), dsn_of, **SETTINGS.get(service, {})) as found:
         later = [
             replace(travelling(name, _data(name, "as it stands")), type=f"{fact_of(name)}-later.v1") for name in names
         ]

@@ -14,9 +14,11 @@ import pytest
 import crm_approvals
 import crm_contracts
 import crm_records
+import crm_sagas
 import crm_web
 from crm_contracts import Event, billing, customers, registry, sales, support
 from crm_contracts.approvals import ApprovalEvents
+from crm_contracts.hand_overs import HandOverEvents
 from crm_contracts.operations import OperationEvents
 from crm_contracts.records import STANDARD_FACTS, StandardEvents
 from crm_web.routes import installed
@@ -46,6 +48,16 @@ OPERATIONS = {
     if isinstance(module, ModuleType)
     for name, events in vars(module).items()
     if isinstance(events, OperationEvents)
+}
+
+#: Where the events of each service's part in hand-overs are declared: they are announced by crm_records, for whom a service gives them to.
+HAND_OVERS = {
+    model.type: name
+    for module in vars(crm_contracts).values()
+    if isinstance(module, ModuleType)
+    for name, events in vars(module).items()
+    if isinstance(events, HandOverEvents)
+    for model in (events.progressed, events.done, events.failed)
 }
 
 
@@ -78,6 +90,9 @@ def test_every_registered_event_is_announced_by_its_producer(name: str) -> None:
     elif name in APPROVALS:
         assert APPROVALS[name] in code, f"{producer} has nothing approved with {APPROVALS[name]}"
         assert name.split(".")[-2] in used_names("crm_approvals")
+    elif name in HAND_OVERS:
+        assert HAND_OVERS[name] in code, f"{producer} has no part in hand-overs with {HAND_OVERS[name]}"
+        assert name.split(".")[-2] in used_names("crm_records")
     elif name in OPERATIONS:
         assert OPERATIONS[name] in code, f"{producer} has no operations with {OPERATIONS[name]}"
         assert name.split(".")[-2] in used_names("crm_web")
@@ -86,7 +101,7 @@ def test_every_registered_event_is_announced_by_its_producer(name: str) -> None:
 
 
 def modules() -> Iterator[ModuleType]:
-    for package_name in ("crm_records", "crm_approvals", *(f"crm_{service}" for service in installed())):
+    for package_name in ("crm_records", "crm_sagas", "crm_approvals", *(f"crm_{service}" for service in installed())):
         package = importlib.import_module(package_name)
         for found in pkgutil.walk_packages(package.__path__, f"{package_name}."):
             # The documents' command line runs when it is imported as __main__ only.
@@ -113,6 +128,7 @@ def test_every_step_names_its_event() -> None:
     """`record()` has one way in: each Step of the code says which event it announces."""
     packages = [
         crm_records,
+        crm_sagas,
         crm_approvals,
         crm_web,
         *(importlib.import_module(f"crm_{service}") for service in installed()),

@@ -800,6 +800,50 @@ async def check_user_act(bench: Bench, row: Row) -> None:
         same(answer.status, 403 if seen else 404, f"{row.method} {row.path} of {user}")
 
 
+def _leavers(bench: Bench) -> list[str]:
+    """The users of whom there is a hand-over, under their own id."""
+    return sorted(user for user in bench.world.organisation["users"] if user not in bench.world.active)
+
+
+async def check_hand_overs(bench: Bench, row: Row) -> None:
+    """Page after page: those of leavers who are seen, and of nobody else; those under way first."""
+    expected = [user for user in _leavers(bench) if _sees(bench, user)]
+    found: list[Any] = []
+    cursor: dict[str, Any] = {}
+    while True:
+        page = await bench.ask(row, params={"limit": max(1, len(expected) // 2), **cursor})
+        found += page["items"]
+        if page["next"] is None:
+            break
+        cursor = {"cursor": page["next"]}
+    same(sorted(item["user_id"] for item in found), expected, row.path)
+    running = [item["state"] == "running" for item in found]
+    same(running, sorted(running, reverse=True), f"{row.path}: what is under way comes first")
+    failed = await bench.ask(row, params={"limit": 200, "state": "failed"})
+    same(
+        sorted(ids(failed)),
+        sorted(item["id"] for item in found if item["state"] == "failed"),
+        f"{row.path} that failed",
+    )
+
+
+async def check_hand_over(bench: Bench, row: Row) -> None:
+    for user in [absent(), *_leavers(bench)]:
+        known = user in bench.world.organisation["users"] and _sees(bench, user)
+        same((await bench.ask(row, place={"id": user})).status, 200 if known else 404, f"{row.path} of {user}")
+
+
+async def check_hand_over_act(bench: Bench, row: Row) -> None:
+    """With a stale version: nobody's out of sight is found, nobody's out of reach is changed."""
+    for user in [absent(), *_leavers(bench)[:6]]:
+        seen = user in bench.world.organisation["users"] and _sees(bench, user)
+        expected = 404 if not seen else 412 if bench.reaches(_user(user), "write") else 403
+        answer = await bench.ask(
+            row, place={"id": user}, match=STALE, **({} if row.body is None else {"json": row.body})
+        )
+        same(answer.status, expected, f"{row.method} {row.path} of {user}")
+
+
 #: How each kind of operation is checked; what changes records comes last.
 CHECKS: dict[str, Callable[[Bench, Row], Awaitable[None]]] = {
     "list": check_list,
@@ -825,5 +869,8 @@ CHECKS: dict[str, Callable[[Bench, Row], Awaitable[None]]] = {
     "users": check_users,
     "user": check_user,
     "user-act": check_user_act,
+    "hand-overs": check_hand_overs,
+    "hand-over": check_hand_over,
+    "hand-over-act": check_hand_over_act,
     "transfer-many": check_transfer_many,
 }

@@ -19,6 +19,7 @@ One row per operation, written out: a route that is added to a service and not t
 | money-report | the same of contracts or payments, by user and by customer; and only names of customers that are seen |
 | log, operate | only for those who reach everything |
 | users, user, user-act | identity: the users that the scope reaches, and oneself |
+| hand-overs, hand-over, hand-over-act | the hand-overs of leavers whom the scope reaches |
 | none | no record with an owner is in it; `reason` says why |
 """
 
@@ -248,6 +249,11 @@ ROWS: tuple[Row, ...] = (
     Row("POST", f"{_I}/users/{{id}}/reinstate", "user-act", USER),
     Row("DELETE", f"{_I}/users/{{id}}/sessions", "user-act", USER),
     Row("DELETE", f"{_I}/users/{{id}}/sessions/{{session_id}}", "user-act", USER),
+    Row("GET", f"{_I}/users/{{id}}/hand-overs", "user", USER),
+    Row("GET", f"{_I}/hand-overs", "hand-overs", USER),
+    Row("GET", f"{_I}/hand-overs/{{id}}", "hand-over", USER),
+    Row("POST", f"{_I}/hand-overs/{{id}}/resume", "hand-over-act", USER, body={}),
+    Row("POST", f"{_I}/hand-overs/{{id}}/cancel", "hand-over-act", USER),
     *_none(
         "makes users by the organisation's rules (rank, superior); whom it reaches is shown in services/identity/tests/user",
         f"POST {_I}/users",

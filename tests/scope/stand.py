@@ -3,6 +3,7 @@ analytics. What is asked of them goes over ASGI with real tokens.
 """
 
 import datetime as dt
+import itertools
 import uuid
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -35,6 +36,7 @@ PERMISSIONS = (
     "billing.payment:*",
     "analytics.*:*",
     "identity.user:*",
+    "identity.hand_over:*",
     *(f"{service}.operations:*" for service in ("customers", "support", "billing", "identity")),
 )
 _SETTINGS: dict[str, dict[str, Any]] = {"identity": {"key_secret": "k" * 32}}
@@ -160,6 +162,7 @@ class Stand:
                     await _write_contracts(session, world)
                 elif name == "identity":
                     await _write_users(session, world)
+                    await _write_hand_overs(session, world)
                 await _organise(session, world)
         if "analytics" in self.services:
             await self.services["analytics"].hear(*self._events(world, _COUNTED))
@@ -493,6 +496,45 @@ async def _write_users(session: WriteSession, world: World) -> None:
         for user, place in world.organisation["users"].items()
     ]
     await insert_rows(session, app_user, rows)
+
+
+async def _write_hand_overs(session: WriteSession, world: World) -> None:
+    """One of each leaver, under the leaver's id: whoever may see the one sees the other."""
+    from crm_identity.hand_over.store import KIND
+    from crm_sagas.tables import saga, saga_step
+
+    leavers = sorted(user for user in world.organisation["users"] if user not in world.active)
+    data = {"user_epoch": 1, "successor_id": min(world.active), "successor_epoch": 1}
+    rows = [
+        {
+            "id": user,
+            "version": 1,
+            "kind": KIND,
+            "state": state,
+            "about": user,
+            "data": data,
+            "asked_at": NOW,
+            "ended_at": ended,
+        }
+        for user, (state, ended) in zip(
+            leavers, itertools.cycle([("running", None), ("failed", NOW), ("succeeded", NOW)])
+        )
+    ]
+    await insert_rows(session, saga, rows)
+    steps = [
+        {
+            "saga_id": user,
+            "name": "customers",
+            "stage": 0,
+            "state": "done",
+            "attempt": 1,
+            "tries": 1,
+            "heard": 1,
+            "outcome": {},
+        }
+        for user in leavers
+    ]
+    await insert_rows(session, saga_step, steps)
 
 
 async def _organise(session: WriteSession, world: World) -> None:

@@ -4,14 +4,29 @@ It goes by the name of a service that there is: roles give rights over those onl
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import datetime as dt
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from pydantic import BaseModel
 
 from crm_authz import AUTHZ_1
+from crm_database import WriteSession
 from crm_events.schema import BUS_1, JOURNAL_1
-from crm_jobs import JOBS_1, Job, JobKind, JobRow, Jobs, JobUnit, JobView, StepDone, accepted, job_router, start_job
+from crm_jobs import (
+    JOBS_1,
+    JOBS_2,
+    Job,
+    JobKind,
+    JobRow,
+    Jobs,
+    JobUnit,
+    JobView,
+    StepDone,
+    accepted,
+    job_router,
+    start_job,
+)
 from crm_kernel import Conflict
 from crm_web import Json, Router, Service, WriteUnit
 from crm_web.idempotency import IDEMPOTENCY_1
@@ -24,6 +39,7 @@ TABLES = (
     *AUTHZ_1,
     *IDEMPOTENCY_1,
     *JOBS_1,
+    *JOBS_2,
     "CREATE TABLE flour (job_id uuid NOT NULL, grain integer NOT NULL, ground_by uuid, lease uuid)",
 )
 #: Grains of one step.
@@ -86,10 +102,31 @@ async def _listen(unit: JobUnit, job: Job) -> StepDone:
     return StepDone([JobRow(job.processed, "ok", done=str(given))], part + 1)
 
 
+async def _tell(session: WriteSession, job: Job, problem: Mapping[str, Any]) -> None:
+    # Raw SQL: a test's own table. Below all grains: what is told of the end.
+    await session.connection.execute("INSERT INTO flour VALUES ($1, -1, $2, NULL)", job.id, session.context.actor_id)
+    assert problem["code"]
+
+
+async def _nap(unit: JobUnit, job: Job) -> StepDone:
+    """Waits for something else, once."""
+    if job.position is None:
+        return StepDone(position="rested", pause=dt.timedelta(minutes=5))
+    return StepDone(finished=True)
+
+
 GRIND = JobKind("sales.grain.grind", PERMISSION, _grind)
 LISTEN = JobKind("sales.grain.listen", None, _listen)
+NAP = JobKind("sales.grain.nap", None, _nap)
+#: What the mill does by itself.
+MAINTAIN = JobKind("sales.mill.maintain", None, _grind, authority="product", reason="a mill must run", failed=_tell)
 
 router = Router(NAME)
+
+
+@router.post("/naps", permission=PERMISSION, status=202, response=JobView)
+async def nap(unit: WriteUnit) -> Json:
+    return accepted(NAME, await start_job(unit, NAP, {}))
 
 
 class GrindBody(BaseModel):
@@ -107,6 +144,20 @@ async def listen(body: dict[str, Any], unit: WriteUnit) -> Json:
     return accepted(NAME, await start_job(unit, LISTEN, {}, parts=body["parts"]))
 
 
-SERVICE = Service(name=NAME, title="Mill", routers=[router, job_router(NAME)], jobs=Jobs([GRIND, LISTEN]))
+SERVICE = Service(
+    name=NAME, title="Mill", routers=[router, job_router(NAME)], jobs=Jobs([GRIND, LISTEN, NAP, MAINTAIN])
+)
 
-__all__ = ["GRIND", "LISTEN", "MILL", "NAME", "PERMISSION", "SERVICE", "TABLES", "Mill", "MillClosed"]
+__all__ = [
+    "GRIND",
+    "LISTEN",
+    "MAINTAIN",
+    "MILL",
+    "NAME",
+    "NAP",
+    "PERMISSION",
+    "SERVICE",
+    "TABLES",
+    "Mill",
+    "MillClosed",
+]

@@ -43,7 +43,7 @@ async def test_position_and_rows_are_committed_with_the_work(works: Works, monke
         async with self.database.write(self._context(job)) as session:
             held = await store.lock(session, job.id)
             assert held is not None
-            await kind.step(unit.authorised(session, await self._directory(), held, kind.permission), held)
+            await kind.step(unit.authorised(session, await self._directory(), held, kind), held)
         return await original(self, job, lease)
 
     monkeypatch.setattr(runner.Runner, "step", in_two_halves)
@@ -60,7 +60,7 @@ async def test_position_and_rows_are_committed_with_the_work(works: Works, monke
     ],
 )
 async def test_the_asker_is_authorised_at_each_step(works: Works, monkeypatch: pytest.MonkeyPatch, test: Test) -> None:
-    def trusting(session: Any, directory: Directory, job: Job, _: str | None) -> unit.JobUnit:
+    def trusting(session: Any, directory: Directory, job: Job, _: Any) -> unit.JobUnit:
         return unit.JobUnit(session, directory, directory.grants_of(job.asked_by), job)
 
     monkeypatch.setattr(runner, "authorised", trusting)

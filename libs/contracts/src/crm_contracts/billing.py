@@ -9,6 +9,7 @@ from pydantic import Field
 from crm_contracts.approvals import approval_events
 from crm_contracts.events import Event, Part
 from crm_contracts.examples import CUSTOMER, PRODUCT, ROOT, USER, owned
+from crm_contracts.hand_overs import hand_over_events
 from crm_contracts.operations import operation_events
 from crm_contracts.records import LineState, MoneyState, RecordState, TotalsState, standard_events
 from crm_contracts.registry import Topic, registry
@@ -33,6 +34,7 @@ PAYMENT_TOPIC = registry.topic(
 )
 BILLING_APPROVALS = approval_events("billing", consumers=("analytics",))
 BILLING_OPERATIONS = operation_events("billing")
+BILLING_HAND_OVERS = hand_over_events("billing")
 
 ContractStatus = Literal["draft", "in_approval", "active", "terminated", "void"]
 PaymentMethod = Literal["bank_transfer", "card", "cash", "cheque", "direct_debit", "other"]

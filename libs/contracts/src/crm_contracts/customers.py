@@ -8,6 +8,7 @@ from pydantic import Field
 
 from crm_contracts.events import Event, Part
 from crm_contracts.examples import CONTACT, CUSTOMER, POOL, USER, owned, sample
+from crm_contracts.hand_overs import hand_over_events
 from crm_contracts.operations import operation_events
 from crm_contracts.records import MoneyState, RecordState, standard_events
 from crm_contracts.registry import Topic, registry
@@ -40,6 +41,7 @@ POOL_TOPIC = registry.topic(
     )
 )
 CUSTOMERS_OPERATIONS = operation_events("customers")
+CUSTOMERS_HAND_OVERS = hand_over_events("customers")
 
 
 class CustomerState(RecordState):

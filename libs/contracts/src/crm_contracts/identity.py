@@ -107,6 +107,31 @@ class SigningKeyState(Part):
     not_after: dt.datetime | None = None
 
 
+class HandOverStepState(Part):
+    """One service's part in a hand-over. attempt: rises each time it is asked (again); who has dealt with it already answers the same."""
+
+    service: str
+    status: Literal["waiting", "asked", "done", "failed", "cancelled"]
+    attempt: int
+    code: str | None = None
+
+
+class HandOverState(Part):
+    """A leaver's open records go to a successor, in every service (ID-6). user_epoch, successor_epoch: those of both users when it was
+    asked: a service whose directory knows older ones has not heard of the dismissal yet, and waits.
+    """
+
+    user_id: uuid.UUID
+    user_epoch: int
+    successor_id: uuid.UUID
+    successor_epoch: int
+    status: Literal["running", "succeeded", "failed", "cancelled"]
+    asked_by: uuid.UUID
+    asked_at: dt.datetime
+    ended_at: dt.datetime | None = None
+    steps: list[HandOverStepState]
+
+
 def _topic(record: str, description: str) -> Topic:
     return registry.topic(
         Topic(
@@ -126,6 +151,7 @@ ROLE_TOPIC = _topic("role", "Roles: permissions and data scopes.")
 DEPARTMENT_SET = _topic("department-set", "Named sets of departments for the data scope `departments`.")
 SESSION_TOPIC = _topic("session", "Logins and their ends.")
 SIGNING_KEY = _topic("signing-key", "Public keys of access tokens.")
+HAND_OVER = _topic("hand-over", "Leavers' records go to their successors: what the other services are asked to do.")
 IDENTITY_OPERATIONS = operation_events("identity")
 
 _company = {"name": "Example Ltd", "time_zone": "Asia/Seoul", "currency": "KRW", "locale": "ko"}
@@ -155,6 +181,19 @@ _role = {
 }
 _set = {"name": "North", "departments": [ROOT], "subtrees": []}
 _session = {"user_id": USER, "client": "console", "started_at": "2026-03-01T09:00:00Z"}
+_steps = [{"service": service, "status": "asked", "attempt": 1} for service in ("customers", "sales")]
+_hand_over = {
+    "user_id": USER,
+    "user_epoch": 4,
+    "successor_id": ROOT,
+    "successor_epoch": 1,
+    "status": "running",
+    "asked_by": ROOT,
+    "asked_at": "2026-03-01T09:00:00Z",
+    "ended_at": None,
+    "steps": _steps,
+}
+_ended = "2026-03-01T09:05:00Z"
 _key = {"kid": "2026-03-a", "jwk": {"kty": "EC", "crv": "P-256", "x": "…", "y": "…"}}
 
 
@@ -270,3 +309,42 @@ class SigningKeyPublished(Event[SigningKeyState]):
 )
 class SigningKeyRetired(Event[SigningKeyState]):
     """A public key stops verifying at `not_after`."""
+
+
+@registry.event("crm.identity.hand-over.asked.v1", HAND_OVER, example=sample(_hand_over))
+class HandOverAsked(Event[HandOverState]):
+    """The services whose step is `asked` are asked to give the leaver's open records to the successor, the first time or again (ID-6)."""
+
+
+@registry.event(
+    "crm.identity.hand-over.cancelled.v1",
+    HAND_OVER,
+    example=sample(
+        {
+            **_hand_over,
+            "status": "cancelled",
+            "ended_at": _ended,
+            "steps": [{**_steps[0], "status": "done"}, {**_steps[1], "status": "cancelled"}],
+        },
+        version=2,
+    ),
+)
+class HandOverCancelled(Event[HandOverState]):
+    """No more records change hands. Those that did stay the successor's."""
+
+
+@registry.event(
+    "crm.identity.hand-over.finished.v1",
+    HAND_OVER,
+    example=sample(
+        {
+            **_hand_over,
+            "status": "succeeded",
+            "ended_at": _ended,
+            "steps": [{**step, "status": "done"} for step in _steps],
+        },
+        version=2,
+    ),
+)
+class HandOverFinished(Event[HandOverState]):
+    """Every service has answered: `succeeded`, or `failed` when one could not go on; then it may be asked again."""

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from crm_contracts.events import Event, Part
 from crm_contracts.examples import CUSTOMER, PIPELINE, PRODUCT, STAGE_FIRST, STAGE_SECOND, USER, owned, sample
+from crm_contracts.hand_overs import hand_over_events
 from crm_contracts.operations import operation_events
 from crm_contracts.records import LineState as LineState
 from crm_contracts.records import MoneyState, RecordState, standard_events
@@ -51,6 +52,7 @@ ACTIVITY_TOPIC = registry.topic(
     )
 )
 SALES_OPERATIONS = operation_events("sales")
+SALES_HAND_OVERS = hand_over_events("sales")
 
 
 class ProductState(RecordState):

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from crm_contracts.events import Event, Part
 from crm_contracts.examples import CONTACT, CUSTOMER, USER, owned, sample
+from crm_contracts.hand_overs import hand_over_events
 from crm_contracts.operations import operation_events
 from crm_contracts.records import RecordState, standard_events
 from crm_contracts.registry import Topic, registry
@@ -31,6 +32,7 @@ QUEUE_TOPIC = registry.topic(
     )
 )
 SUPPORT_OPERATIONS = operation_events("support")
+SUPPORT_HAND_OVERS = hand_over_events("support")
 
 Channel = Literal["phone", "email", "web", "chat", "api"]
 Priority = Literal["low", "normal", "high", "urgent"]

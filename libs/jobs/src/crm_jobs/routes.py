@@ -9,6 +9,7 @@ from pydantic import Field
 
 from crm_jobs import actions, store
 from crm_jobs.progress import progress
+from crm_jobs.rules import ProductsJob
 from crm_jobs.store import RowStatus
 from crm_jobs.views import JobList, JobRows, JobView, row_view, view
 from crm_kernel import NotFound
@@ -69,7 +70,7 @@ def job_router(service: str) -> Router:
         "/jobs/{id}/cancel",
         access="authenticated",
         summary="End a job after the step it is at; what was done stays. A job that has ended stays as it is",
-        errors=[NotFound],
+        errors=[NotFound, ProductsJob],
         response=JobView,
     )
     async def cancel_job(id: uuid.UUID, unit: WriteUnit) -> Json:

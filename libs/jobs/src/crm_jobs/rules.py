@@ -9,6 +9,8 @@ from typing import Any, Final, Literal
 from crm_kernel.errors import Conflict, Forbidden, Refusal, Unavailable
 
 State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+#: With whose rights a job runs.
+Authority = Literal["asker", "product"]
 
 #: In these a job is still to be worked on.
 OPEN: Final[frozenset[State]] = frozenset({"queued", "running"})
@@ -49,6 +51,13 @@ class TooManyOpenJobs(Conflict):
     title = "You have as many jobs under way as one may have"
 
 
+class ProductsJob(Conflict):
+    """409: what the product does by itself is ended by what began it, not as a job."""
+
+    code = "job.of_the_product"
+    title = "This job follows from something else, and ends with that"
+
+
 class LeaseLost(Exception):
     """Not a failure: the job belongs to another runner by now, or has ended. What the step did is rolled back."""
 
@@ -79,6 +88,7 @@ class Job:
     created_at: dt.datetime
     started_at: dt.datetime | None
     finished_at: dt.datetime | None
+    authority: Authority = "asker"
 
     @property
     def processed(self) -> int:

@@ -16,7 +16,7 @@ from typing import Final
 import structlog
 
 from crm_authz import Directory, keeper_of
-from crm_database import DATABASE_ERRORS, Database, WriteContext
+from crm_database import DATABASE_ERRORS, Database, WriteContext, WriteSession
 from crm_events.waiting import stopped_within
 from crm_jobs import metrics, store
 from crm_jobs.kind import JobKind, StepDone
@@ -151,22 +151,24 @@ class Runner:
             _log.warning("job left to its lease", job=str(job.id), kind=job.kind, cause=repr(error))
 
     async def step(self, job: Job, lease: uuid.UUID) -> bool:
-        """One step, committed when this returns; whether there is more to do. Raises LeaseLost, and what the step raises."""
+        """One step, committed when this returns; whether there is more to do now. Raises LeaseLost, and what the step raises."""
         kind = self.kinds[job.kind]
         began = time.perf_counter()
         directory = await self._directory()
         async with self.database.write(self._context(job)) as session:
             held = require_held(await store.lock(session, job.id), lease)
-            unit = authorised(session, directory, held, kind.permission)
+            unit = authorised(session, directory, held, kind)
             done = await kind.step(unit, held)
             _check(kind, held, done)
             await store.stepped(session, held.id, done.rows, done.position)
             if done.finished:
                 await store.ended(session, held.id, "succeeded", session.context.now)
+            elif done.pause is not None:
+                await store.put_back(session, held.id, done.pause, 0, 0)
         metrics.job_step_duration.record(time.perf_counter() - began, {"kind": kind.name})
         if done.finished:
             metrics.jobs_ended.add(1, {"kind": kind.name, "state": "succeeded"})
-        return not done.finished
+        return not done.finished and done.pause is None
 
     async def _directory(self) -> Directory:
         """The organisation as of now. Raises DirectoryDeaf."""
@@ -205,12 +207,12 @@ class Runner:
         self, job: Job, lease: uuid.UUID, wait: dt.timedelta | None, *, attempts: int = 0, waits: int = 0
     ) -> None:
         """Leave the job to whoever comes. wait: None: by its failures in a row. Ends it when it failed too often."""
-        async with self.database.write(WriteContext(now=self.clock.now())) as session:
+        async with self.database.write(self._context(job)) as session:
             held = require_held(await store.lock(session, job.id), lease)
             attempts, waits = held.attempts + attempts, held.waits + waits
             given_up = is_given_up(attempts)
             if given_up:
-                await store.ended(session, job.id, "failed", session.context.now, problem_of(GaveUp()))
+                await self._write_failure(session, held, GaveUp())
             else:
                 pausing = pause(attempts + waits) if wait is None else wait
                 await store.put_back(session, job.id, pausing, attempts, waits)
@@ -218,17 +220,24 @@ class Runner:
             metrics.jobs_ended.add(1, {"kind": job.kind, "state": "failed"})
 
     async def _end(self, job: Job, lease: uuid.UUID, refusal: Refusal) -> None:
-        async with self.database.write(WriteContext(now=self.clock.now())) as session:
-            held = require_held(await store.lock(session, job.id), lease)
-            await store.ended(session, held.id, "failed", session.context.now, problem_of(refusal))
+        async with self.database.write(self._context(job)) as session:
+            await self._write_failure(session, require_held(await store.lock(session, job.id), lease), refusal)
         metrics.jobs_ended.add(1, {"kind": job.kind, "state": "failed"})
+
+    async def _write_failure(self, session: WriteSession, job: Job, refusal: Refusal) -> None:
+        """End the locked job as failed, with what its kind has to say of that."""
+        problem = problem_of(refusal)
+        failed = self.kinds[job.kind].failed
+        if failed is not None:
+            await failed(session, job, problem)
+        await store.ended(session, job.id, "failed", session.context.now, problem)
 
 
 def _check(kind: JobKind, job: Job, done: StepDone) -> None:
     """A step that does nothing and goes nowhere would be done for ever: that is a mistake of ours."""
     if len(done.rows) > STEP_ROWS:
         raise RuntimeError(f"{kind.name}: a step of {len(done.rows)} rows")
-    if not done.finished and not done.rows and done.position == job.position:
+    if not done.finished and done.pause is None and not done.rows and done.position == job.position:
         raise RuntimeError(f"{kind.name}: a step that does nothing")
 
 

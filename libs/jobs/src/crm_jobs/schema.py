@@ -65,3 +65,9 @@ JOBS_1: tuple[str, ...] = (
     """,
     "CREATE INDEX ix_job_row_error ON job_row (job_id, index) WHERE status = 'error'",
 )
+
+#: Jobs that the product does by itself. The default is for programs of before, which know only the others.
+JOBS_2: tuple[str, ...] = (
+    "ALTER TABLE job ADD COLUMN authority text NOT NULL DEFAULT 'asker'",
+    "ALTER TABLE job ADD CONSTRAINT ck_job_authority CHECK (authority IN ('asker', 'product'))",
+)

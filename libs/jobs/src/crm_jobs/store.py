@@ -27,7 +27,9 @@ _ONE = query(sa.select(job).where(job.c.id == _ID))
 _ONE_LOCKED = query(sa.select(job).where(job.c.id == _ID).with_for_update(key_share=True))
 _VERSION = query(sa.select(job.c.version).where(job.c.id == _ID))
 _HOW_MANY_OPEN = query(
-    sa.select(sa.func.count()).select_from(job).where(job.c.asked_by == _PERSON, sa.literal_column(_OPEN))
+    sa.select(sa.func.count())
+    .select_from(job)
+    .where(job.c.asked_by == _PERSON, job.c.authority == sa.literal_column("'asker'"), sa.literal_column(_OPEN))
 )
 _PART = query(
     sa.select(job_input.c.content).where(
@@ -131,7 +133,7 @@ async def version_of(session: ReadSession, job_id: uuid.UUID) -> int | None:
 
 
 async def how_many_open(session: ReadSession, person: uuid.UUID) -> int:
-    """How many jobs somebody has under way."""
+    """How many jobs somebody has under way; what the product does by itself counts for nobody."""
     return int(await session.value(_HOW_MANY_OPEN, person=person))
 
 

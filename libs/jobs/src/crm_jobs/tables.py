@@ -5,7 +5,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from crm_database import instant, service_metadata
 
-#: A service's migration makes these tables by JOBS_1; they are in no service's own metadata.
+#: A service's migration makes these tables by JOBS_1 and JOBS_2; they are in no service's own metadata.
 metadata = service_metadata()
 
 job = sa.Table(
@@ -33,11 +33,14 @@ job = sa.Table(
     sa.Column("leased_by", sa.Uuid),
     instant("lease_until"),
     sa.Column("problem", JSONB(none_as_null=True)),
+    # With whose rights: its asker's, or the product's own.
+    sa.Column("authority", sa.Text, nullable=False, server_default="asker"),
     instant("created_at", nullable=False),
     instant("started_at"),
     instant("finished_at"),
     sa.CheckConstraint("state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="state"),
     sa.CheckConstraint("(finished_at IS NULL) = (state IN ('queued', 'running'))", name="finished"),
+    sa.CheckConstraint("authority IN ('asker', 'product')", name="authority"),
     sa.CheckConstraint("num_nulls(leased_by, lease_until) IN (0, 2)", name="leased"),
     sa.Index("ix_job_asked_by", "asked_by", "created_at", "id"),
     sa.Index("ix_job_due", "run_after", "id", postgresql_where=sa.text("state IN ('queued', 'running')")),

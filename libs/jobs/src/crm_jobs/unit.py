@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from crm_authz import ActionClass, Directory, Scope
-from crm_authz.grants import Grants
+from crm_authz.grants import Grants, unite
 from crm_database import WriteSession
 from crm_jobs import store
+from crm_jobs.kind import JobKind
 from crm_jobs.rules import Job, NotAllowed
 from crm_kernel import CompanyCalendar
 from crm_web.units import missing
@@ -50,8 +51,25 @@ class JobUnit:
         return await store.read_part(self.session, self.job.id, part)
 
 
-def authorised(session: WriteSession, directory: Directory, job: Job, permission: str | None) -> JobUnit:
-    """The unit of a step. Raises NotAllowed when the person is not active any more, or lacks the permission."""
+@dataclass(frozen=True)
+class ProductUnit(JobUnit):
+    """The unit of a step that the product does by itself: it may do everything, and says why. caller: has no rights, and needs none."""
+
+    reason: str
+
+    def scope(self, record: str, action: ActionClass) -> Scope:
+        return Scope.system(self.reason, record_type=record, action=action)
+
+    def require(self, permission: str) -> None:
+        """Nothing is refused to the product itself."""
+
+
+def authorised(session: WriteSession, directory: Directory, job: Job, kind: JobKind) -> JobUnit:
+    """The unit of a step. Raises NotAllowed when the person is not active any more, or lacks the permission; not for what the product
+    does by itself: whoever asked may have left meanwhile."""
+    if kind.authority == "product":
+        return ProductUnit(session, directory, unite(job.asked_by, (), ()), job, kind.reason)
+    permission = kind.permission
     if not directory.is_active(job.asked_by):
         raise NotAllowed("The user is not active any more")
     unit = JobUnit(session, directory, directory.grants_of(job.asked_by), job)

@@ -35,6 +35,7 @@ from crm_records.jobs import record_jobs
 from crm_records.locking import lock_one, lock_records, refuse_out_of_scope
 from crm_records.models import MAX_JOB_ROWS, MAX_ROWS, Id, Instant, OptionalId, OptionalInstant, OptionalRef, RowsAnswer
 from crm_records.numbers import draw_numbers
+from crm_records.openness import Open, always_open, open_before, open_while
 from crm_records.permissions import record_permissions
 from crm_records.reading import read_json, read_record
 from crm_records.record_type import DeclarationError, RecordType
@@ -74,6 +75,7 @@ __all__ = [
     "LongText",
     "MoneyField",
     "OccurredInFuture",
+    "Open",
     "OptionalId",
     "OptionalInstant",
     "OptionalRef",
@@ -96,6 +98,7 @@ __all__ = [
     "Writing",
     "add_beside",
     "all_columns",
+    "always_open",
     "change_record",
     "change_records",
     "check_occurred_at",
@@ -108,6 +111,8 @@ __all__ = [
     "ids_by_reference",
     "lock_one",
     "lock_records",
+    "open_before",
+    "open_while",
     "put_member",
     "read_json",
     "read_record",

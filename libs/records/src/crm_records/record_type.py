@@ -13,6 +13,7 @@ from crm_kernel.errors import Refusal
 from crm_records.fields import Field
 from crm_records.hooks import Beside, HookedAction, RecordHooks
 from crm_records.models import Models, build_models
+from crm_records.openness import Open
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _STANDARD_STATE = frozenset({"external_ref", "owner_id", "created_at", "updated_at", "deleted", "custom"})
@@ -32,6 +33,7 @@ class RecordType:
     None: no numbers. hooks: its own rules. parts: members of the contract's state that are no fields, with the annotation of their
     JSON; hooks provide them. beside: members of the answers to reading (one, a list, a search) that show what a field names, as far as the
     caller sees it; hooks read it. inputs: members of create and change bodies that are no fields; hooks deal with them.
+    open: which records are still to be worked on; every type with owners that a leaver hands on says so (`HandOvers`).
 
     Raises DeclarationError when table, fields and contract don't fit each other.
     """
@@ -51,6 +53,7 @@ class RecordType:
     inputs: Mapping[str, Any] = field(default_factory=dict)
     titles: Mapping[str, str] = field(default_factory=dict)
     default_sort: str = "-updated_at"
+    open: Open | None = None
 
     def __post_init__(self) -> None:
         for word in (self.service, self.name, self.plural):

@@ -25,6 +25,7 @@ PRELOADED = (
     "crm_web.run",
     "crm_web.operations",
     "crm_records",
+    "crm_records.hand_over",
     "crm_records.lines",
     "crm_records.replica",
     "crm_approvals",

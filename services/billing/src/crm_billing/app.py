@@ -5,6 +5,7 @@ from crm_authz import PermissionEntry, names
 from crm_billing.contract.approval import CONTRACT_SUBJECT
 from crm_billing.contract.record import CONTRACT
 from crm_billing.contract.routes import router as contracts
+from crm_billing.hand_over import HAND_OVERS
 from crm_billing.payment.record import PAYMENT, PAYMENT_SUBJECT
 from crm_billing.payment.routes import router as payments
 from crm_billing.worker import REACTIONS, SCHEDULES
@@ -61,5 +62,5 @@ SERVICE = Service(
     permissions=PERMISSIONS,
     reactions=REACTIONS,
     schedules=SCHEDULES,
-    jobs=Jobs([*record_jobs(CONTRACT), *record_jobs(PAYMENT)]),
+    jobs=Jobs([*record_jobs(CONTRACT), *record_jobs(PAYMENT), HAND_OVERS.kind]),
 )

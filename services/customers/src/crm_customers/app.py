@@ -6,6 +6,7 @@ from crm_customers.contact.actions import CONTACT
 from crm_customers.contact.routes import router as contacts
 from crm_customers.customer.actions import CUSTOMER
 from crm_customers.customer.routes import router as customers
+from crm_customers.hand_over import HAND_OVERS
 from crm_customers.pool.routes import router as pools
 from crm_customers.timeline.routes import router as timelines
 from crm_customers.worker import REACTIONS, SCHEDULES
@@ -66,5 +67,5 @@ SERVICE = Service(
     permissions=PERMISSIONS,
     reactions=REACTIONS,
     schedules=SCHEDULES,
-    jobs=Jobs([*record_jobs(CUSTOMER), *record_jobs(CONTACT)]),
+    jobs=Jobs([*record_jobs(CUSTOMER), *record_jobs(CONTACT), HAND_OVERS.kind]),
 )

@@ -1,8 +1,16 @@
-"""What identity's worker does besides the relay: schedules. Identity consumes no events: it owns what others replicate."""
+"""What identity's worker does besides the relay: schedules, and what services tell of hand-overs. Otherwise it consumes no events: it owns
+what others replicate."""
 
 import datetime as dt
 
-from crm_events import Schedule, every
+from crm_events import Reaction, Schedule, every
+from crm_identity.hand_over.actions import HAND_OVER
+from crm_identity.hand_over.reactions import REACTIONS as HAND_OVER_REACTIONS
 from crm_identity.session.tidying import tidy
+from crm_sagas import deadlines
 
-SCHEDULES = (Schedule("identity.sessions", every(dt.timedelta(hours=1)), tidy),)
+REACTIONS: tuple[Reaction, ...] = (*HAND_OVER_REACTIONS,)
+SCHEDULES: tuple[Schedule, ...] = (
+    Schedule("identity.sessions", every(dt.timedelta(hours=1)), tidy),
+    deadlines([HAND_OVER]),
+)

@@ -6,6 +6,7 @@ from crm_jobs import Jobs, job_router
 from crm_records import record_jobs, record_permissions
 from crm_sales.activity.record import ACTIVITY
 from crm_sales.activity.routes import router as activities
+from crm_sales.hand_over import HAND_OVERS
 from crm_sales.opportunity.record import OPPORTUNITY
 from crm_sales.opportunity.routes import router as opportunities
 from crm_sales.pipeline.routes import router as pipelines
@@ -74,5 +75,5 @@ SERVICE = Service(
     permissions=PERMISSIONS,
     reactions=REACTIONS,
     schedules=SCHEDULES,
-    jobs=Jobs([*record_jobs(PRODUCT), *record_jobs(OPPORTUNITY), *record_jobs(ACTIVITY)]),
+    jobs=Jobs([*record_jobs(PRODUCT), *record_jobs(OPPORTUNITY), *record_jobs(ACTIVITY), HAND_OVERS.kind]),
 )

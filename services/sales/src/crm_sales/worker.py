@@ -4,6 +4,7 @@ from crm_events import Reaction, Schedule
 from crm_sales.contact.reactions import REACTIONS as CONTACT_REACTIONS
 from crm_sales.contract.reactions import REACTIONS as CONTRACT_REACTIONS
 from crm_sales.customer.reactions import REACTIONS as CUSTOMER_REACTIONS
+from crm_sales.hand_over import HAND_OVERS
 from crm_sales.ticket.reactions import REACTIONS as TICKET_REACTIONS
 
 REACTIONS: tuple[Reaction, ...] = (
@@ -11,5 +12,6 @@ REACTIONS: tuple[Reaction, ...] = (
     *CONTACT_REACTIONS,
     *CONTRACT_REACTIONS,
     *TICKET_REACTIONS,
+    HAND_OVERS.reaction,
 )
 SCHEDULES: tuple[Schedule, ...] = ()

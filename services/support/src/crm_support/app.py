@@ -4,6 +4,7 @@ from crm_authz import PermissionEntry, names
 from crm_contracts.support import SUPPORT_OPERATIONS
 from crm_jobs import Jobs, job_router
 from crm_records import record_jobs, record_permissions
+from crm_support.hand_over import HAND_OVERS
 from crm_support.queue.routes import router as queues
 from crm_support.ticket.record import TICKET
 from crm_support.ticket.routes import router as tickets
@@ -35,5 +36,5 @@ SERVICE = Service(
     permissions=PERMISSIONS,
     reactions=REACTIONS,
     schedules=SCHEDULES,
-    jobs=Jobs([*record_jobs(TICKET)]),
+    jobs=Jobs([*record_jobs(TICKET), HAND_OVERS.kind]),
 )

@@ -20,7 +20,7 @@ from crm_contracts.billing import CONTRACT_EVENTS, ContractState, InstalmentStat
 from crm_contracts.records import LineState, TotalsState
 from crm_database import ReadSession
 from crm_kernel.errors import Refusal
-from crm_records import Change, Draft, RecordHooks, RecordType, Writing
+from crm_records import Change, Draft, RecordHooks, RecordType, Writing, open_while
 from crm_records.lines import Lines, LinesInvalid, line_of, lines_of, parts_of, replace_lines
 
 
@@ -96,6 +96,7 @@ CONTRACT = RecordType(
     fields=CONTRACT_FIELDS,
     number="CTR-{yy}{mm}-{n:04}",
     hooks=ContractHooks(),
+    open=open_while("status", "draft", "in_approval", "active"),
     parts={"lines": list[LineState], "totals": TotalsState | None, "instalments": list[InstalmentState]},
     inputs={"lines": Lines},
 )

@@ -44,6 +44,7 @@ from crm_records import (
     Writing,
     lock_one,
     lock_records,
+    open_while,
     view_of,
     write_changes,
 )
@@ -116,6 +117,7 @@ PAYMENT = RecordType(
     fields=PAYMENT_FIELDS,
     number="PAY-{yy}{mm}-{n:04}",
     hooks=PaymentHooks(),
+    open=open_while("status", "pending"),
     parts={"allocations": list[AllocationState]},
     inputs={"allocations": Allocations},
 )

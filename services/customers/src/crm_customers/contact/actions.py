@@ -16,6 +16,7 @@ from crm_records import (
     RecordType,
     SystemUnit,
     Writing,
+    always_open,
     forget_new_owners,
     lock_records,
     refuse_out_of_scope,
@@ -109,6 +110,7 @@ CONTACT = RecordType(
     state=ContactState,
     fields=CONTACT_FIELDS,
     hooks=ContactHooks(),
+    open=always_open,
 )
 
 

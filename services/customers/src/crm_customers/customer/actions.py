@@ -12,7 +12,18 @@ from crm_customers.customer import store
 from crm_customers.customer.rules import ParentCycle, ParentUnknown, check_no_cycle, parent_unknown
 from crm_customers.customer.tables import CUSTOMER_FIELDS, customer
 from crm_customers.pool.rules import AlreadyInPool
-from crm_records import Change, Draft, Record, RecordHooks, RecordType, Writing, lock_one, lock_records, write_changes
+from crm_records import (
+    Change,
+    Draft,
+    Record,
+    RecordHooks,
+    RecordType,
+    Writing,
+    always_open,
+    lock_one,
+    lock_records,
+    write_changes,
+)
 
 
 class CustomerHooks(RecordHooks):
@@ -90,6 +101,7 @@ CUSTOMER = RecordType(
     fields=CUSTOMER_FIELDS,
     number="AACC-{yy}{mm}-{n:04}",
     hooks=CustomerHooks(),
+    open=always_open,
 )
 
 

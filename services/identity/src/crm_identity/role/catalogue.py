@@ -56,6 +56,18 @@ IDENTITY: tuple[PermissionEntry, ...] = (
         without=("restore", "transfer", "share", "import", "export", "backdate"),
     ),
     PermissionEntry(
+        "identity.hand_over:read",
+        names("Hand-over: view", "인수인계: 조회", "工作交接：查看", "Передача дел: просмотр"),
+    ),
+    PermissionEntry(
+        "identity.hand_over:resume",
+        names("Hand-over: resume", "인수인계: 재개", "工作交接：继续", "Передача дел: возобновление"),
+    ),
+    PermissionEntry(
+        "identity.hand_over:cancel",
+        names("Hand-over: cancel", "인수인계: 취소", "工作交接：取消", "Передача дел: отмена"),
+    ),
+    PermissionEntry(
         "identity.signing_key:rotate",
         names("Signing key: rotate", "서명 키: 교체", "签名密钥：轮换", "Ключ подписи: замена"),
     ),

@@ -172,6 +172,12 @@ class ActivateUser(Request):
     password: Password | None = None
 
 
+class DismissUser(Request):
+    """successor_id: an active user who gets the leaver's open records. Left out: the nearest active superior, else who dismisses."""
+
+    successor_id: uuid.UUID | None = None
+
+
 class SetPassword(Request):
     """A new password for the user."""
 

@@ -8,8 +8,9 @@ from fastapi import Query
 from crm_identity.credential.rules import UnacceptablePassword
 from crm_identity.department.rules import UnknownDepartment
 from crm_identity.desk import desk_of
+from crm_identity.hand_over.rules import SuccessorNotActive
 from crm_identity.models import RowAnswer, RowsAnswer, read_rows, refused, rows_answer
-from crm_identity.user import actions, batch, list_store, models, password, reach, store
+from crm_identity.user import actions, batch, leaving, list_store, models, password, reach, store
 from crm_identity.user.batch import OutOfReach
 from crm_identity.user.models import EXAMPLE
 from crm_identity.user.rules import (
@@ -202,12 +203,24 @@ async def deactivate_user(id: uuid.UUID, unit: WriteUnit) -> Json:
     permission="identity.user:dismiss",
     scoped=True,
     response=models.User,
-    errors=_STATUS,
+    errors=[*_STATUS, SuccessorNotActive],
     example=EXAMPLE,
 )
-async def dismiss_user(id: uuid.UUID, unit: WriteUnit) -> Json:
-    """The user left the company. Only a super administrator can take that back."""
-    return await _status(unit, id, "dismiss")
+async def dismiss_user(id: uuid.UUID, unit: WriteUnit, body: models.DismissUser | None = None) -> Json:
+    """The user left the company: their open records go to the successor, in every service (`GET /users/{id}/hand-overs`). Only a super
+    administrator can take a dismissal back.
+    """
+    authority = await actions.authority_of(unit.session, unit.caller.user_id)
+    before = await reach.lock_changeable(unit.session, reach_of(unit), id, unit.require_match)
+    await leaving.dismiss(
+        unit.session,
+        authority,
+        before,
+        successor_id=None if body is None else body.successor_id,
+        dismissed_by=unit.caller.user_id,
+        deployed=[name for name in unit.runtime.settings.services.split(",") if name],
+    )
+    return _answer(await store.own(unit.session, id))
 
 
 @router.post(
@@ -219,8 +232,11 @@ async def dismiss_user(id: uuid.UUID, unit: WriteUnit) -> Json:
     example=EXAMPLE,
 )
 async def reinstate_user(id: uuid.UUID, unit: WriteUnit) -> Json:
-    """Take a dismissal back; for super administrators."""
-    return await _status(unit, id, "reinstate")
+    """Take a dismissal back; for super administrators. A hand-over under way is cancelled; what changed hands stays the successor's."""
+    authority = await actions.authority_of(unit.session, unit.caller.user_id)
+    before = await reach.lock_changeable(unit.session, reach_of(unit), id, unit.require_match)
+    await leaving.reinstate(unit.session, authority, before)
+    return _answer(await store.own(unit.session, id))
 
 
 async def _status(unit: WriteUnit, user_id: uuid.UUID, action: StatusAction) -> Json:

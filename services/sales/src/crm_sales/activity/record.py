@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from crm_contracts.sales import ACTIVITY_EVENTS, ActivityState
 from crm_kernel.errors import Refusal
-from crm_records import Change, Draft, OccurredInFuture, RecordHooks, RecordType, Writing
+from crm_records import Change, Draft, OccurredInFuture, RecordHooks, RecordType, Writing, open_before
 from crm_sales.activity.known import customers_of, deleted_customers, visible_links
 from crm_sales.activity.links import Link
 from crm_sales.activity.rules import (
@@ -109,4 +109,6 @@ ACTIVITY = RecordType(
     number="ACT-{yy}{mm}-{n:05}",
     hooks=ActivityHooks(),
     default_sort="-happened_at",
+    # What happened stays with who did it; what was planned with it is a task, which somebody must do (ID-6).
+    open=open_before("next_contact_at"),
 )

@@ -8,7 +8,7 @@ from crm_contracts.records import LineState, TotalsState
 from crm_contracts.sales import OPPORTUNITY_EVENTS, OpportunityState
 from crm_database import ReadSession
 from crm_kernel.errors import Refusal
-from crm_records import Change, Draft, RecordHooks, RecordType, Writing
+from crm_records import Change, Draft, RecordHooks, RecordType, Writing, open_while
 from crm_records.lines import Lines, LinesInvalid, line_of, lines_of, parts_of, replace_lines
 from crm_sales.activity.actions import follow_customers
 from crm_sales.opportunity.known import known_for_changes, known_for_drafts
@@ -101,6 +101,7 @@ OPPORTUNITY = RecordType(
     fields=OPPORTUNITY_FIELDS,
     number="OPP-{yy}{mm}-{n:04}",
     hooks=OpportunityHooks(),
+    open=open_while("outcome", "open", "on_hold"),
     parts={"lines": list[LineState], "totals": TotalsState | None},
     inputs={"lines": Lines},
 )

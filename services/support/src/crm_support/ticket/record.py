@@ -6,12 +6,13 @@ from typing import Any, ClassVar
 
 from crm_contracts.support import TICKET_EVENTS, TicketState
 from crm_kernel.errors import Refusal
-from crm_records import Beside, Change, Draft, Record, RecordHooks, RecordType, Writing
+from crm_records import Beside, Change, Draft, Record, RecordHooks, RecordType, Writing, open_while
 from crm_support.queue.rules import QueueUnknown
 from crm_support.ticket.bodies import CustomerView
 from crm_support.ticket.known import known_for
 from crm_support.ticket.requester import customers_seen
 from crm_support.ticket.rules import (
+    UNDONE,
     ContactElsewhere,
     ContactUnknown,
     CustomerUnknown,
@@ -79,6 +80,7 @@ TICKET = RecordType(
     fields=TICKET_FIELDS,
     number="TCK-{yy}{mm}-{n:05}",
     hooks=TicketHooks(),
+    open=open_while("status", *UNDONE),
     beside={
         "customer": Beside(
             "customer_id",
