@@ -30,9 +30,7 @@ def _holder(*permissions: str, scopes: dict[str, dict[str, Rule]] | None = None)
 def _known() -> Directory:
     from crm_authz import Changes, User
 
-    user = User(
-        id=ME, name="Me", status="active", department_id=uuid.uuid4(), superior_id=None, role_ids=frozenset(), epoch=1
-    )
+    user = User(id=ME, name="Me", status="active", department_id=uuid.uuid4(), superior_id=None)
     return Directory().with_changes(Changes(users=[user]), version=1, heard_at=NOW, now=NOW)
 
 

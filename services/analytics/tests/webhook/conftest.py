@@ -25,13 +25,17 @@ class World:
     service: Running
     story: Story
     receiver: Receiver
-    rep: Caller
     webhook: dict[str, Any]
     heard: int = 0
     pipeline: Record = field(init=False)
 
     def __post_init__(self) -> None:
         self.pipeline = self.story.pipeline("Sales", "First", "Second")
+
+    @property
+    def rep(self) -> Caller:
+        """The representative, with a token of this moment."""
+        return self.service.caller(self.service.people.rep, rights=SENDING)
 
     @property
     def path(self) -> str:
@@ -87,4 +91,4 @@ async def world(service: Running, receiver: Receiver) -> World:
     await employ(service, service.people.rep, SENDING.permissions, SENDING.scopes)
     rep = service.caller(service.people.rep, rights=SENDING)
     made = await rep.done("POST", "/webhooks", json={"url": receiver.url, "types": [DEALS]})
-    return World(service, Story(service.clock), receiver, rep, made)
+    return World(service, Story(service.clock), receiver, made)

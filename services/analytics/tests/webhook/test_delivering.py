@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from services.analytics.tests.conftest import _context
-from services.analytics.tests.stories import SENDING, employ
+from services.analytics.tests.stories import SENDING, employ, look_again
 from services.analytics.tests.webhook.conftest import World
 from services.analytics.tests.webhook.receiver import Reply
 
@@ -228,12 +228,12 @@ async def test_while_identity_is_not_heard_nothing_is_sent(world: World) -> None
     await world.hear()
     async with world.service.database.write(_context()) as session:
         await session.connection.execute("UPDATE directory_version SET heard_at = $1", world.service.clock.now() - HOUR)
-    await asyncio.sleep(0.25)  # The directory in memory is looked at again after that.
+    await look_again(world.service)
     await world.work()
     assert world.receiver.received == []
     async with world.service.database.write(_context()) as session:
         await session.connection.execute("UPDATE directory_version SET heard_at = now() + interval '100 years'")
-    await asyncio.sleep(0.25)  # The same.
+    await look_again(world.service)
     _later(world, 10 * SECOND)
     await world.work()
     assert len(world.receiver.received) == 1
@@ -290,20 +290,19 @@ async def test_nothing_is_begun_when_the_lease_may_be_over(world: World, monkeyp
     """A process that stood still after its transaction: by now another may send."""
     world.deal()
     await world.hear()
-    standing = world.deliverer()
+    standing, stop = world.deliverer(), asyncio.Event()
     taken = await standing.take()
     assert taken is not None
-    now = [0.0]
-    monkeypatch.setattr(delivering.time, "monotonic", lambda: now[0])
-    prepare, stop = standing.prepare, asyncio.Event()
+    prepare = standing.prepare
 
-    async def slow(*given: Any) -> delivering.Round:
+    async def once(*given: Any) -> delivering.Round:
         found = await prepare(*given)
-        now[0] += 30.0
+        assert found.messages
         stop.set()
         return found
 
-    monkeypatch.setattr(standing, "prepare", slow)
+    monkeypatch.setattr(standing, "prepare", once)
+    monkeypatch.setattr(rules, "BEGIN_WITHIN", -SECOND)
     await standing.work(*taken, stop)
     assert world.receiver.received == []
 

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import uuid
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -55,6 +56,10 @@ def test_first_comes_what_stands_first_and_no_more_than_may_be_sent_at_once() ->
     later = _waiting(1, NOW + HOUR)
     choice = rules.choose([*heads, later], NOW, most=3)
     assert [one.seq for one in choice.now] == [2, 4, 5]
+    failing = replace(heads[1], failures=1)
+    assert [one.seq for one in rules.choose([failing, *heads[2:]], NOW, most=2).now] == [4, 5], (
+        "what failed comes behind"
+    )
     assert rules.choose([later], NOW) == rules.Choice([], NOW + HOUR)
     assert rules.choose([], NOW) == rules.Choice([], None)
 

@@ -16,7 +16,8 @@ _ONE_AT_A_TIME: Final = lock_key("analytics.access")
 # records wait for each other.
 _KEEP = """
 INSERT INTO record_access AS a (record_id, topic, version, owner_id, members)
-SELECT DISTINCT ON (subject, topic) subject, topic, version, (access->>'owner_id')::uuid, coalesce(access->'members', '[]')
+SELECT DISTINCT ON (subject, topic) subject, topic, version, (access->>'owner_id')::uuid,
+       CASE WHEN jsonb_typeof(access->'members') = 'array' THEN access->'members' ELSE '[]' END
 FROM ({events}) AS e
 WHERE jsonb_typeof(access) = 'object'
 ORDER BY subject, topic, version DESC

@@ -40,8 +40,10 @@ async def window(session: ReadSession, after: int, rows: int = LOOKED_AT) -> Win
     # Raw SQL: one statement, so that what is seen lies within what is known.
     row = await session.connection.fetchrow(_REACH, after, rows)
     assert row is not None  # noqa: S101  (an aggregate over the one row)
-    reach = after if row["reach"] is None else int(row["reach"])
-    return Window(after, reach, row["seen"] == rows and reach < row["known"])
+    if row["seen"] < rows:
+        # All there is was seen. Behind the last event there may be positions that nothing stands at: they are passed, too.
+        return Window(after, max(after, row["known"]), more=False)
+    return Window(after, row["reach"], more=row["reach"] < row["known"])
 
 
 async def heard(

@@ -22,8 +22,8 @@ MAX_URL: Final = 2048
 #: Ports below 1024 that serve HTTP; the others serve mail, shells, files.
 _PORTS: Final = frozenset({80, 443})
 _FIRST_FREE_PORT: Final = 1024
-#: Networks that hold a IPv4 address in their last bits (NAT64): that address is the one that is reached.
-_HOLDS_IPV4: Final = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))
+#: Holds an IPv4 address in its last bits (NAT64): that address is the one that is reached.
+_HOLDS_IPV4: Final = ipaddress.IPv6Network("64:ff9b::/96")
 #: Written out, though Python knows most of them: what it calls global differs between its versions.
 _INSIDE: Final = tuple(
     ipaddress.ip_network(network)
@@ -47,6 +47,7 @@ _INSIDE: Final = tuple(
         "::/128",
         "::1/128",
         "::/96",  # IPv4-compatible
+        "64:ff9b:1::/48",  # NAT64 of a network's own
         "100::/64",
         "2001::/23",  # Teredo and others that hold an address of somebody else's choice
         "2001:db8::/32",
@@ -79,7 +80,11 @@ def _fault(url: str, allow_http: bool, allowed: Sequence[Network]) -> tuple[str,
         parsed, plain = httpx.URL(url), urlsplit(url)
         port, host = port_of(parsed), host_of(parsed)
         # What two readers understand differently is meant for one of them.
-        agreed = (plain.scheme, plain.hostname, plain.port or port) == (parsed.scheme, host, port)
+        agreed = (plain.scheme, plain.hostname, port if plain.port is None else plain.port) == (
+            parsed.scheme,
+            host,
+            port,
+        )
     except (httpx.InvalidURL, ValueError):
         return "That is no URL", None
     if parsed.scheme not in ("https", "http") or not host or not agreed:
@@ -106,7 +111,7 @@ def host_of(url: httpx.URL) -> str:
 
 def port_of(url: httpx.URL) -> int:
     """The port, also where it is left out."""
-    return url.port or (443 if url.scheme == "https" else 80)
+    return (443 if url.scheme == "https" else 80) if url.port is None else url.port
 
 
 def may_reach(address: Address, allowed: Sequence[Network]) -> bool:
@@ -124,6 +129,6 @@ def _reached(address: Address) -> Address:
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped is not None:
             return address.ipv4_mapped
-        if any(address in network for network in _HOLDS_IPV4):
+        if address in _HOLDS_IPV4:
             return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
     return address

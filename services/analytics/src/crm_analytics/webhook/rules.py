@@ -118,8 +118,11 @@ class Choice:
 
 
 def choose(heads: Iterable[Waiting], now: dt.datetime, most: int = AT_ONCE) -> Choice:
-    """heads: of each record the first delivery that waits; what is behind it waits for it."""
-    ordered = sorted(heads, key=lambda head: head.seq)
+    """heads: of each record the first delivery that waits; what is behind it waits for it.
+
+    What never failed comes first: records that fail again and again must not be in the way of the others.
+    """
+    ordered = sorted(heads, key=lambda head: (head.failures, head.seq))
     due = [head for head in ordered if head.next_attempt_at <= now]
     return Choice(due[:most], min((head.next_attempt_at for head in ordered), default=None))
 

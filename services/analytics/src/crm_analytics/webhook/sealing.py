@@ -30,6 +30,8 @@ class Seal:
 
     def open(self, webhook_id: uuid.UUID, sealed: bytes) -> bytes:
         """The secret. Raises SecretLost when the deployment's key was replaced, or it is another webhook's."""
+        if len(sealed) <= _NONCE:
+            raise SecretLost(str(webhook_id))
         try:
             return self._cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], webhook_id.bytes)
         except InvalidTag as error:

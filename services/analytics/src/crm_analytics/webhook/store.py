@@ -336,14 +336,15 @@ async def take_in(
 def _take_in(parts: int) -> str:
     return f"""
 WITH chosen AS (
-  SELECT l.id, l.position, l.subject, l.type, CASE WHEN l.position <= $5 THEN $6::int ELSE 0 END AS replay FROM event_log l
-  WHERE l.position > $2 AND l.position <= $3 AND l.type LIKE ANY($4::text[]) AND (l.position <= $5 OR l.time >= $7)
+  SELECT l.id, l.position, l.subject, l.type, CASE WHEN l.position <= $5::bigint THEN $6::int ELSE 0 END AS replay FROM event_log l
+  WHERE l.position > $2::bigint AND l.position <= $3::bigint AND l.type LIKE ANY($4::text[])
+    AND (l.position <= $5::bigint OR l.time >= $7::timestamptz)
     AND {hearing_sql(parts, 10)}
-  ORDER BY l.position LIMIT $8
+  ORDER BY l.position LIMIT $8::bigint
 ), made AS (
   INSERT INTO webhook_delivery AS d
     (webhook_id, event_id, seq, subject, type, state, replay, attempts, failures, taken_at, next_attempt_at)
-  SELECT $1, id, position, subject, type, 'pending', replay, 0, 0, $9, $9 FROM chosen ORDER BY position
+  SELECT $1::uuid, id, position, subject, type, 'pending', replay, 0, 0, $9::timestamptz, $9::timestamptz FROM chosen ORDER BY position
   ON CONFLICT (webhook_id, event_id) DO UPDATE
   SET seq = excluded.seq, state = 'pending', replay = excluded.replay, failures = 0, taken_at = excluded.taken_at,
       first_attempt_at = NULL, next_attempt_at = excluded.next_attempt_at, settled_at = NULL
