@@ -74,7 +74,7 @@ async def employ(
         await apply_state(session, identity.ROLE_TOPIC.name, role, 1, role_state(permissions, scopes))
         state = identity.UserState(
             name="Kim",
-            status=status,  # type: ignore[arg-type]
+            status=status,
             department_id=person.department,
             superior_id=person.superior,
             role_ids=[role],

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from services.analytics.tests.conftest import _context
 from services.analytics.tests.stories import SENDING, employ, look_again
-from services.analytics.tests.webhook.conftest import World
+from services.analytics.tests.webhook.conftest import DEALS, World
 from services.analytics.tests.webhook.receiver import Reply
 
 from crm_analytics.log import reactions as log
@@ -596,3 +596,27 @@ async def test_the_deliveries_of_a_deleted_webhook_go_too(world: World) -> None:
     await world.rep.done("DELETE", world.path)
     await purge_deliveries(world.service.database, world.service.clock.now() + 32 * DAY)
     assert await world.service.rows("SELECT 1 FROM webhook_delivery") == []
+
+
+async def test_a_mistake_in_one_webhook_keeps_none_of_the_others_from_being_sent(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.rep.done("POST", "/webhooks", json={"url": world.receiver.url + "&second", "types": [DEALS]})
+    world.deal()
+    await world.hear()
+    deliverer = world.deliverer()
+    message = deliverer._message
+
+    def broken(secrets: Any, *given: Any) -> delivering.Message:
+        if len(world.receiver.received) == 0 and not tried:
+            tried.append(True)
+            raise RuntimeError("a mistake of ours")
+        return message(secrets, *given)
+
+    tried: list[bool] = []
+    monkeypatch.setattr(deliverer, "_message", broken)
+    await deliverer.run_due()
+    assert len(world.receiver.received) == 1
+    _later(world, rules.LONGEST_REST)
+    await deliverer.run_due()
+    assert {one.path.endswith("second") for one in world.receiver.received} == {True, False}

@@ -87,7 +87,7 @@ async def test_each_has_their_own_and_who_reaches_everything_has_all(world: Worl
         ("GET", f"/webhooks/{mine}/deliveries/{event_id}", None),
         ("DELETE", f"/webhooks/{mine}", None),
     ):
-        options = {} if body is None else {"json": body}
+        options: dict[str, Any] = {} if body is None else {"json": body}
         assert (await manager(method, path, **options)).status == 404, path
         lacking = world.service.caller(
             people.rep, rights=Rights(("sales.opportunity:read",), {"*": {"*": Rule("all")}})

@@ -81,7 +81,23 @@ class Deliverer:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`; requests under way are waited for."""
-        await asyncio.gather(*(self._slot(stop) for _ in range(SLOTS)))
+        working: set[asyncio.Task[None]] = set()
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            while not stop.is_set():
+                wait = LOOK_EVERY
+                try:
+                    while len(working) < SLOTS and (taken := await self.take()) is not None:
+                        working.add(asyncio.create_task(self.work(*taken, stop)))
+                except DATABASE_ERRORS as error:
+                    _log.warning("webhooks can't be looked for", cause=repr(error))
+                    wait = _TROUBLE
+                done, _ = await asyncio.wait({stopping, *working}, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
+                working -= done
+            await asyncio.gather(*working)
+        finally:
+            for task in (stopping, *working):
+                task.cancel()
 
     async def run_due(self) -> int:
         """Work until no webhook has anything to do; answers how many turns were taken."""
@@ -90,20 +106,6 @@ class Deliverer:
             await self.work(*taken, asyncio.Event())
             turns += 1
         return turns
-
-    async def _slot(self, stop: asyncio.Event) -> None:
-        while not stop.is_set():
-            wait = LOOK_EVERY
-            try:
-                taken = await self.take()
-                if taken is not None:
-                    await self.work(*taken, stop)
-                    continue
-            except DATABASE_ERRORS as error:
-                _log.warning("webhooks can't be looked for", cause=repr(error))
-                wait = _TROUBLE
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), wait)
 
     async def take(self) -> tuple[uuid.UUID, uuid.UUID] | None:
         """A webhook that has something to do, and our lease of it; None when none has."""
@@ -114,31 +116,44 @@ class Deliverer:
 
     async def work(self, webhook_id: uuid.UUID, lease: uuid.UUID, stop: asyncio.Event) -> None:
         """Do rounds of a webhook that was taken: until nothing is due, its turn is over, `stop` is set, or it is taken from us."""
-        turn = time.monotonic() + TURN
-        rest_until: dt.datetime | None = None
         try:
-            while not stop.is_set():
-                directory = await self._keeper.current(self.database)
-                if directory.is_deaf(self.clock.now()):
-                    rest_until = self.clock.now() + _DEAF
-                    break
-                begin_until = time.monotonic() + rules.BEGIN_WITHIN.total_seconds()
-                found = await self.prepare(webhook_id, lease, directory)
-                if found.messages:
-                    if time.monotonic() > begin_until:
-                        # We stood still, and may have lost the lease: nothing was sent yet.
-                        continue
-                    attempts = await asyncio.gather(*(self._send(found.url, message) for message in found.messages))
-                    if not await self.note(webhook_id, lease, found.messages, attempts):
-                        break
-                if not found.again or time.monotonic() >= turn:
-                    break
-            await self._give_back(webhook_id, lease, rest_until)
+            try:
+                rest_until = await self._rounds(webhook_id, lease, stop)
+            except LeaseLost:
+                raise
+            except DATABASE_ERRORS:
+                raise
+            except Exception as error:
+                # A mistake of ours must not keep the other webhooks from being sent.
+                _log.error("webhook failed", webhook=str(webhook_id), exc_info=error)
+                rest_until = self.clock.now() + rules.LONGEST_REST
+            async with self._transaction() as session:
+                await store.give_back(session, webhook_id, lease, rest_until)
         except LeaseLost:
             _log.info("webhook taken away", webhook=str(webhook_id))
         except DATABASE_ERRORS as error:
             # Not even the failure could be written down: the lease runs out, and somebody goes on.
             _log.warning("webhook left to its lease", webhook=str(webhook_id), cause=repr(error))
+
+    async def _rounds(self, webhook_id: uuid.UUID, lease: uuid.UUID, stop: asyncio.Event) -> dt.datetime | None:
+        """Rounds of one turn; until when the webhook rests, None: as was noted. Raises LeaseLost."""
+        turn = time.monotonic() + TURN
+        while not stop.is_set():
+            directory = await self._keeper.current(self.database)
+            if directory.is_deaf(self.clock.now()):
+                return self.clock.now() + _DEAF
+            begin_until = time.monotonic() + rules.BEGIN_WITHIN.total_seconds()
+            found = await self.prepare(webhook_id, lease, directory)
+            if found.messages:
+                if time.monotonic() > begin_until:
+                    # We stood still, and may have lost the lease: nothing was sent yet.
+                    continue
+                attempts = await asyncio.gather(*(self._send(found.url, message) for message in found.messages))
+                if not await self.note(webhook_id, lease, found.messages, attempts):
+                    break
+            if not found.again or time.monotonic() >= turn:
+                break
+        return None
 
     async def _send(self, url: str, message: Message) -> Attempt:
         now = self.clock.now()
@@ -246,10 +261,6 @@ class Deliverer:
     async def _disable(self, session: WriteSession, row: Row, reason: Reason) -> None:
         _log.warning("webhook disabled", webhook=str(row["id"]), reason=reason)
         await disable(session, row, reason)
-
-    async def _give_back(self, webhook_id: uuid.UUID, lease: uuid.UUID, rest_until: dt.datetime | None) -> None:
-        async with self._transaction() as session:
-            await store.give_back(session, webhook_id, lease, rest_until)
 
     def _transaction(self) -> contextlib.AbstractAsyncContextManager[WriteSession]:
         return self.database.write(WriteContext(now=self.clock.now()))

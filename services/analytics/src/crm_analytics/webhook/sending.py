@@ -64,7 +64,8 @@ class CheckedTransport(httpx.AsyncBaseTransport):
         for address in addresses:
             # One that is refused spoils all: a name that stands for the inside as well is no receiver's.
             if not may_reach(address, self._allowed):
-                raise NotToBeReached(f"{host} is {address}, which webhooks may not reach", request=request)
+                # Not which one: the inside's addresses are nobody's business.
+                raise NotToBeReached(f"{host} leads where webhooks may not reach", request=request)
         return await self._to_first(request, addresses)
 
     async def _to_first(self, request: httpx.Request, addresses: Sequence[Address]) -> httpx.Response:
