@@ -43,6 +43,7 @@ async def _positions(analytics: Analytics | Running) -> tuple[int, int]:
         row = await session.connection.fetchrow(
             "SELECT (SELECT position FROM access_head) AS known, (SELECT position FROM log_head) AS head"
         )
+    assert row is not None
     return row["known"], row["head"]
 
 

@@ -31,7 +31,7 @@ def _known() -> Directory:
     from crm_authz import Changes, User
 
     user = User(id=ME, name="Me", status="active", department_id=uuid.uuid4(), superior_id=None)
-    return Directory().with_changes(Changes(users=[user]), version=1, heard_at=NOW, now=NOW)
+    return Directory().with_changes(Changes(users=(user,)), version=1, heard_at=NOW, now=NOW)
 
 
 @pytest.mark.requirement("PL-43")
