@@ -42,7 +42,7 @@ def operations() -> BaseSchema:
     return schemathesis.openapi.from_dict(merged)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Company, Known]]:
     """The company, and what there is in it."""
     with Stack.start(tmp_path_factory.mktemp("stack-fuzz"), administrator=ADMINISTRATOR) as stack:

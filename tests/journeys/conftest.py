@@ -1,4 +1,5 @@
-"""Stacks for the journeys: each is started once per run, and ends before the next one begins.
+"""Stacks for the journeys: each is started once per run, and ends before the next one begins. A stack that nobody needs any more takes
+half a processor from the others, so none is left to the end of the session.
 
 | fixture | what it gives |
 |---|---|
@@ -14,6 +15,7 @@ All stacks belong to the process that started them: with pytest-xdist all journe
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -36,10 +38,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     kinds = [TOGETHER]
     if "apart" in getattr(metafunc.module, "STACKS", ("together", "apart")):
         kinds.append(f"apart-{choose_broker()[0]}")
-    metafunc.parametrize("company", kinds, indirect=True, scope="session")
+    metafunc.parametrize("company", kinds, indirect=True, scope="package")
 
 
-@pytest.fixture(scope="session")
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The shared stacks come last: they end with the package, those of single modules end by themselves."""
+    here = Path(__file__).parent
+    mine = [item for item in items if here in item.path.parents]
+    ordered = iter(sorted(mine, key=lambda item: "company" in getattr(item, "fixturenames", ())))
+    items[:] = [next(ordered) if here in item.path.parents else item for item in items]
+
+
+@pytest.fixture(scope="package")
 def company(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
     """A company on a stack of the kind asked for."""
     split, _, broker = request.param.partition("-")

@@ -109,6 +109,57 @@ async def test_a_schedule_runs_once_per_instant_however_many_runners_and_makes_u
     assert ran[1:] == [NOW + dt.timedelta(hours=6)]
 
 
+async def test_the_scheduler_runs_what_is_due_once_and_lets_it_finish(bench: Bench) -> None:
+    database, clock = await bench.database("maker"), FixedClock(dt.datetime(2026, 11, 23, 9, 30, tzinfo=dt.UTC))
+    begun: dict[str, int] = {"slow": 0, "quick": 0, "idle": 0}
+    ended: list[str] = []
+    go_on = asyncio.Event()
+
+    async def slow(_: Database, __: dt.datetime) -> None:
+        begun["slow"] += 1
+        await go_on.wait()
+        ended.append("slow")
+
+    async def quick(_: Database, __: dt.datetime) -> None:
+        begun["quick"] += 1
+
+    async def idle(_: Database, __: dt.datetime) -> None:
+        begun["idle"] += 1
+
+    hourly = every(dt.timedelta(hours=1))
+    schedules = [
+        Schedule("slow", hourly, slow),
+        Schedule("quick", hourly, quick),
+        Schedule("idle", every(dt.timedelta(days=1000)), idle),
+    ]
+    scheduler, stop = Scheduler(database, schedules, clock), asyncio.Event()
+    assert await scheduler.due() == schedules, "none was ever heard of"
+    running = asyncio.create_task(scheduler.run(stop))
+
+    async def known() -> bool:
+        return await scheduler.due() == []
+
+    await until(known, "each has its first instant")
+    clock.advance(dt.timedelta(hours=2))
+
+    async def ran() -> bool:
+        return begun["quick"] == 1 and begun["slow"] == 1
+
+    await until(ran, "both are run, though one lasts")
+    clock.advance(dt.timedelta(hours=2))
+
+    async def again() -> bool:
+        return begun["quick"] == 2
+
+    await until(again, "the other goes on meanwhile")
+    stop.set()
+    await asyncio.sleep(0)
+    assert not running.done()
+    go_on.set()
+    await running
+    assert (begun, ended) == ({"slow": 1, "quick": 2, "idle": 0}, ["slow"])
+
+
 async def test_a_schedule_that_fails_is_still_due(bench: Bench) -> None:
     database = await bench.database("maker")
     clock = FixedClock(NOW)

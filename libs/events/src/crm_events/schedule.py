@@ -16,6 +16,12 @@ _log = structlog.get_logger("crm_events")
 Run = Callable[[Database, dt.datetime], Awaitable[None]]
 Due = Callable[[dt.datetime], dt.datetime]
 
+#: Seconds between looks; after trouble with the database; after a run that failed.
+LOOK_SECONDS = 1.0
+TROUBLE_SECONDS = 5.0
+FAILED_SECONDS = 60.0
+
+_ALL = "SELECT name, due_at FROM schedule_run WHERE name = ANY($1)"
 _BEGIN = "INSERT INTO schedule_run (name, due_at) VALUES ($1, $2) ON CONFLICT DO NOTHING"
 _TAKE = "SELECT due_at FROM schedule_run WHERE name = $1 AND due_at <= $2 FOR UPDATE SKIP LOCKED"
 _NEXT = "UPDATE schedule_run SET due_at = $2 WHERE name = $1"
@@ -53,21 +59,45 @@ class Scheduler:
         self.clock = clock
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop`. A schedule that fails is tried again a minute later."""
-        await asyncio.gather(*(self._keep(schedule, stop) for schedule in self.schedules))
+        """Until `stop`; then what runs is let finish. A schedule that fails is tried again a minute later."""
+        running: dict[str, asyncio.Task[None]] = {}
+        try:
+            while not stop.is_set():
+                wait = LOOK_SECONDS
+                try:
+                    due = await self.due()
+                except DATABASE_ERRORS as error:
+                    _log.warning("schedules not looked at", cause=repr(error))
+                    due, wait = [], TROUBLE_SECONDS
+                for schedule in due:
+                    task = running.get(schedule.name)
+                    if task is None or task.done():
+                        running[schedule.name] = asyncio.create_task(self._attempt(schedule, stop))
+                await stopped_within(stop, wait)
+            await asyncio.gather(*running.values())
+        finally:
+            for task in running.values():
+                task.cancel()
+            await asyncio.gather(*running.values(), return_exceptions=True)
 
-    async def _keep(self, schedule: Schedule, stop: asyncio.Event) -> None:
-        while not stop.is_set():
-            wait = 1.0
-            try:
-                await self.run_if_due(schedule)
-            except DATABASE_ERRORS as error:
-                _log.warning("schedule not run", schedule=schedule.name, cause=repr(error))
-                wait = 5.0
-            except Exception as error:
-                _log.exception("schedule failed", schedule=schedule.name, cause=repr(error))
-                wait = 60.0
-            await stopped_within(stop, wait)
+    async def due(self) -> list[Schedule]:
+        """Those that are due, or were never heard of in this database. One statement for all: it is asked for ever, mostly in vain."""
+        now = self.clock.now()
+        async with self.database.read() as session:
+            rows = await session.connection.fetch(_ALL, [schedule.name for schedule in self.schedules])
+        next_at = {row["name"]: row["due_at"] for row in rows}
+        return [schedule for schedule in self.schedules if next_at.get(schedule.name, now) <= now]
+
+    async def _attempt(self, schedule: Schedule, stop: asyncio.Event) -> None:
+        """Run it if it is due; after a failure this lasts until it may be tried again."""
+        try:
+            await self.run_if_due(schedule)
+        except DATABASE_ERRORS as error:
+            _log.warning("schedule not run", schedule=schedule.name, cause=repr(error))
+            await stopped_within(stop, TROUBLE_SECONDS)
+        except Exception as error:
+            _log.exception("schedule failed", schedule=schedule.name, cause=repr(error))
+            await stopped_within(stop, FAILED_SECONDS)
 
     async def run_if_due(self, schedule: Schedule) -> bool:
         """Run it if it is due and nobody runs it; whether it ran."""

@@ -1,7 +1,7 @@
 """Waking the relay after a commit: in the same process at once, in another one by a debounced NOTIFY.
 
 A NOTIFY inside a business transaction would make PostgreSQL commit them one by one (2,300-3,000 transactions a second without,
-660-750 with). So it is sent after the commit, by itself, at most 20 times a second, and losing one costs the relay's poll of 100 ms.
+660-750 with). So it is sent after the commit, by itself, at most 20 times a second, and losing one costs the relay's poll of 500 ms.
 """
 
 import asyncio

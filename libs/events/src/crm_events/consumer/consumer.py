@@ -23,7 +23,7 @@ from crm_kernel.clock import Clock
 #: Seconds between looks whether a report is due or positions are to be committed.
 TICK_SECONDS = 0.25
 #: Seconds between looks for dead letters that an operator wants settled.
-LETTERS_SECONDS = 1.0
+LETTERS_SECONDS = 2.0
 #: A reader that got nowhere for so long is stuck: `/livez` is red within 30 s, also for who asks every 5 s only. A statement may take
 #: 15 s, a pause 5 s, and one read a second; each of them, and each event of a transaction, counts as progress when it is over.
 STUCK_SECONDS = 25.0

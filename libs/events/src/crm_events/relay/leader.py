@@ -24,8 +24,8 @@ from crm_kernel.ids import new_id
 #: Events numbered at a time, and how many may wait in memory.
 NUMBER_AT_ONCE = 2_000
 MOST_FETCHED = 10_000
-#: Seconds between looks into the outbox when nobody wakes the relay.
-POLL_SECONDS = 0.1
+#: Seconds between looks into the outbox when nobody wakes the relay: every write does; a look catches those whose word got lost.
+POLL_SECONDS = 0.5
 KEEP_REPORTS_SECONDS = 5.0
 
 _log = structlog.get_logger("crm_events")
