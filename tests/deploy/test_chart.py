@@ -373,13 +373,15 @@ def outside(values: Path, labels: Mapping[str, str]) -> set[tuple[str, int]]:
     return found
 
 
-def test_a_service_reaches_its_own_database_and_its_worker_the_bus() -> None:
+def test_a_service_reaches_its_own_database_its_worker_the_bus_and_analytics_the_receivers() -> None:
     everybody = {("kube-system", 53), ("telemetry", 4318)}
     bus = {("10.0.2.0/24", 9092), ("10.0.2.0/24", 9093)}
     for service, part, deployment in processes(LARGE):
         database = {("10.0.7.0/24" if service == "sales" else "10.0.1.0/24", 5432)}
         reached = outside(LARGE, deployment["spec"]["template"]["metadata"]["labels"])
-        assert reached == everybody | database | (bus if part == "worker" else set()), (service, part)
+        # Its app sends what somebody tries out, its worker everything else.
+        receivers = {("0.0.0.0/0", 443)} if service == "analytics" else set()
+        assert reached == everybody | database | receivers | (bus if part == "worker" else set()), (service, part)
     gateway = objects(LARGE)["Deployment", f"{NAME}-gateway"]["spec"]["template"]["metadata"]["labels"]
     assert outside(LARGE, gateway) == everybody
     assert not [name for kind, name in objects(OPEN) if kind == "NetworkPolicy"]

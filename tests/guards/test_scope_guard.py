@@ -8,10 +8,12 @@ import sqlalchemy as sa
 from tests.scope.stand import Stand, standing, templates
 from tests.scope.test_matrix import check_world
 
+from crm_analytics.access.rules import Hearing, hearing_of
 from crm_analytics.brief import store as brief
+from crm_analytics.feed import routes as feed_routes
 from crm_analytics.funnel import store as funnel
 from crm_analytics.outcomes import store as outcomes
-from crm_authz import Scope
+from crm_authz import Principal, Scope
 from crm_authz.organisation import Organisation
 from crm_customers.timeline import page_store as timeline
 from crm_customers.timeline import routes as timeline_routes
@@ -124,10 +126,26 @@ def _timelines_without_permissions(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(timeline_routes, "branches_of", wide)
 
 
+def _a_feed_of_other_records(patch: pytest.MonkeyPatch) -> None:
+    """Who may read a type hears of all its records."""
+
+    def wide(holder: Any, directory: Any, now: Any) -> Any:
+        heard = hearing_of(holder, directory, now)
+        return Hearing(now, (*heard.whole, *(topic for part in heard.parts for topic in part.topics)))
+
+    patch.setattr(feed_routes, "hearing_of", wide)
+
+
+def _a_feed_without_permissions(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Principal, "allows", lambda self, code: True)
+
+
 async def test_with_all_guards_in_place_nothing_is_noticed(stand: Stand) -> None:
     for seed in SEEDS:
         await check_world(
-            stand, seed, frozenset({"list", "see", "timeline", "report", "act", "batch", "create", "transfer-many"})
+            stand,
+            seed,
+            frozenset({"list", "see", "timeline", "report", "feed", "act", "batch", "create", "transfer-many"}),
         )
 
 
@@ -152,6 +170,8 @@ async def test_with_all_guards_in_place_nothing_is_noticed(stand: Stand) -> None
         (_memberships_never_end, {"timeline"}),
         (_timelines_of_other_records, {"timeline"}),
         (_timelines_without_permissions, {"timeline"}),
+        (_a_feed_of_other_records, {"feed"}),
+        (_a_feed_without_permissions, {"feed"}),
     ],
 )
 async def test_the_matrix_notices(

@@ -27,6 +27,8 @@ from .company import ADMINISTRATOR, Company
 from .sales_history import History, data_folder, load_history
 
 TOGETHER = "together-embedded-broker"
+#: Receivers of webhooks are on this machine here, without certificates.
+RECEIVERS = {"CRM_WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8", "CRM_WEBHOOK_ALLOW_HTTP": "true"}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -64,6 +66,7 @@ def company(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
             split=split == "apart",
             broker="embedded" if bootstrap is None else "kafka",
             external_kafka=bootstrap,
+            environment=RECEIVERS,
             administrator=ADMINISTRATOR,
         )
         closing.enter_context(stack)

@@ -12,7 +12,7 @@ from unittest import mock
 
 from tests.scope import oracle
 from tests.scope.matrix import ACTIVITY, CONTACT, CONTRACT, CUSTOMER, NAMED_BY, OPPORTUNITY, PAYMENT, TICKET, Row
-from tests.scope.stand import PERMISSIONS, Stand, facts_of
+from tests.scope.stand import COUNTED, PERMISSIONS, Stand, facts_of
 from tests.scope.world import NOW, Record, World
 
 from crm_records.jobs import matching
@@ -746,6 +746,40 @@ async def check_log(bench: Bench, row: Row) -> None:
     same(answer.status, 200 if "all" in rules else 403, row.path)
 
 
+async def check_feed(bench: Bench, row: Row) -> None:
+    """From the first event on: every fact of the records that are seen, and nothing of the others."""
+    _same_facts(row, await _followed(bench, row), bench.world.records, bench.reaches, "tells")
+    (chosen,) = bench.random.sample(COUNTED, 1)
+    blind = bench.caller("analytics", permissions=["analytics.feed:read", f"{chosen}:read"])
+    own = [one for one in bench.world.records if one.type == chosen]
+    _same_facts(row, await _followed(bench, row, caller=blind), own, bench.reaches, f"tells who may read {chosen} only")
+    types = {"types": f"crm.{chosen}.*"}
+    _same_facts(row, await _followed(bench, row, params=types), own, bench.reaches, f"tells of {chosen}")
+
+
+async def _followed(bench: Bench, row: Row, params: dict[str, Any] | None = None, **options: Any) -> list[str]:
+    found: list[str] = []
+    asked: dict[str, Any] = {"limit": 100, **(params or {})}
+    while True:
+        page = await bench.ask(row, params=asked, **options)
+        found += [item["subject"] for item in page["items"]]
+        if not page["more"]:
+            return found
+        asked["after"] = page["cursor"]
+
+
+def _same_facts(
+    row: Row, subjects: list[str], records: Iterable[Record], seen: Callable[[Record], bool], words: str
+) -> None:
+    expected = [
+        one.id
+        for one in records
+        if one.type in COUNTED and seen(one)
+        for _ in range(1 + len(facts_of(one)) + one.deleted)
+    ]
+    same(sorted(subjects), sorted(expected), f"{row.path} {words}")
+
+
 async def check_operate(bench: Bench, row: Row) -> None:
     """Nobody's events are in it: all of it or nothing. The requests are for what is not there, so that nothing is changed."""
     assert row.record is not None
@@ -864,6 +898,7 @@ CHECKS: dict[str, Callable[[Bench, Row], Awaitable[None]]] = {
     "take": check_take,
     "report": check_report,
     "money-report": check_money_report,
+    "feed": check_feed,
     "log": check_log,
     "operate": check_operate,
     "users": check_users,

@@ -17,6 +17,7 @@ One row per operation, written out: a route that is added to a service and not t
 | timeline | a customer that is seen: exactly the entries of the records that are seen; 404 for other customers |
 | report | figures over the visible records |
 | money-report | the same of contracts or payments, by user and by customer; and only names of customers that are seen |
+| feed | the events of exactly the records that are seen, deleted ones too; of one type only for who may read that alone |
 | log, operate | only for those who reach everything |
 | users, user, user-act | identity: the users that the scope reaches, and oneself |
 | hand-overs, hand-over, hand-over-act | the hand-overs of leavers whom the scope reaches |
@@ -51,8 +52,10 @@ class Row:
 
     @property
     def service(self) -> str:
-        """The service that the path belongs to; identity's documents and tokens stand outside its prefix."""
+        """The service that the path belongs to; identity's documents and tokens, and the feed, stand outside their prefix."""
         parts = self.path.split("/")
+        if parts[2] == "events" and len(parts) > 4:
+            return "analytics"
         return parts[2] if parts[1] == "api" and len(parts) > 4 else "identity"
 
 
@@ -234,6 +237,25 @@ ROWS: tuple[Row, ...] = (
     Row("GET", f"{_A}/reports/contract-values", "money-report", CONTRACT),
     Row("GET", f"{_A}/reports/payments-received", "money-report", PAYMENT),
     Row("GET", f"{_A}/events", "log"),
+    Row("GET", "/api/events/v1/feed", "feed"),
+    *_none(
+        "the same looks at the log as the feed's: services/analytics/tests/feed/test_feed.py",
+        "GET /api/events/v1/feed/stream",
+    ),
+    *_none(
+        "a webhook is its maker's or, for who reaches everything, everybody's: services/analytics/tests/webhook/test_routes.py; what it "
+        "sends is chosen by the feed's condition, and again when it is sent: services/analytics/tests/webhook/test_delivering.py",
+        f"GET {_A}/webhooks",
+        f"POST {_A}/webhooks",
+        f"GET {_A}/webhooks/{{id}}",
+        f"PATCH {_A}/webhooks/{{id}}",
+        f"DELETE {_A}/webhooks/{{id}}",
+        f"POST {_A}/webhooks/{{id}}/test",
+        f"POST {_A}/webhooks/{{id}}/rotate-secret",
+        f"POST {_A}/webhooks/{{id}}/replay",
+        f"GET {_A}/webhooks/{{id}}/deliveries",
+        f"GET {_A}/webhooks/{{id}}/deliveries/{{event_id}}",
+    ),
     *_operations("analytics"),
     # identity
     *_operations("identity"),

@@ -63,6 +63,8 @@ _EMPTIED = {
         "record_member",
     ),
     "analytics": (
+        "event_log",
+        "record_access",
         "opportunity_fact",
         "opportunity_product",
         "stage_entry",
@@ -90,8 +92,8 @@ _EMPTIED = {
     ),
     "identity": ("app_user",),
 }
-#: What analytics makes figures of.
-_COUNTED = (
+#: What analytics hears of here.
+COUNTED = (
     "customers.customer",
     "customers.contact",
     "sales.opportunity",
@@ -165,7 +167,7 @@ class Stand:
                     await _write_hand_overs(session, world)
                 await _organise(session, world)
         if "analytics" in self.services:
-            await self.services["analytics"].hear(*self._events(world, _COUNTED))
+            await self.services["analytics"].hear(*self._events(world, COUNTED))
         if "customers" in self.services:
             await self.services["customers"].hear(*self._events(world, RECORDS))
 

@@ -13,6 +13,7 @@ import pytest
 from crm_analytics.app import SERVICE
 from crm_analytics.facts import reactions as facts
 from crm_analytics.log import reactions as log
+from crm_analytics.settings import AnalyticsSettings
 from crm_authz import Rule, SigningKey, TokenIssuer, apply_state, heard, unite
 from crm_contracts import Envelope, identity
 from crm_contracts.control import ALL
@@ -20,7 +21,8 @@ from crm_database import Database, WriteContext
 from crm_database.migrate import upgrade
 from crm_kernel import new_id
 from crm_testing.servers import MakeDatabase, SharedPostgres
-from crm_web import Settings, create_app
+from crm_testing.service import Running, running
+from crm_web import create_app
 
 URL = "https://crm.example"
 
@@ -151,7 +153,7 @@ def analytics_dsn(make_database: MakeDatabase, analytics_template: str) -> str:
 
 @pytest.fixture
 async def analytics(analytics_dsn: str) -> AsyncIterator[Analytics]:
-    settings = Settings.load(
+    settings = AnalyticsSettings.load(
         {},
         service="analytics",
         database_url=analytics_dsn,
@@ -172,3 +174,13 @@ async def analytics(analytics_dsn: str) -> AsyncIterator[Analytics]:
     async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url=URL) as client:
         yield Analytics(database, analytics_dsn, client, key)
     await asyncio.wait_for(database.close(), timeout=10)
+
+
+@pytest.fixture
+async def service(analytics_dsn: str) -> AsyncIterator[Running]:
+    """The service with an organisation and a clock that stands still; webhooks may lead to this machine."""
+    async with running(
+        SERVICE, analytics_dsn, webhook_allowed_networks="127.0.0.0/8,::1/128", webhook_allow_http=True
+    ) as found:
+        yield found
+        assert await found.dead_letters() == []

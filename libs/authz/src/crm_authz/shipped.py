@@ -118,6 +118,7 @@ SUPERVISOR: Final = ShippedRole(
         ),
         *_each(("customers.pool", "sales.product", "sales.pipeline", "support.queue"), "read"),
         *_each(("analytics.report",), "read", "export"),
+        *_each(("analytics.feed",), "read"),
     ),
     scopes={
         service: {"*": SUBORDINATES}
@@ -138,7 +139,7 @@ SALES_REPRESENTATIVE: Final = ShippedRole(
         *_each(("billing.contract",), "read", "create", "update", "share", "submit"),
         *_each(("billing.approval",), "read"),
         *_each(("customers.pool", "sales.product", "sales.pipeline"), "read"),
-        *_each(("analytics.report",), "read"),
+        *_each(("analytics.report", "analytics.feed"), "read"),
     ),
     scopes={service: {"*": SELF} for service in ("customers.*", "sales.*", "billing.contract", "analytics.*")},
 )
@@ -154,7 +155,7 @@ COLLECTIONS_REPRESENTATIVE: Final = ShippedRole(
         *_each(("billing.approval",), "read"),
         *_each(("customers.customer", "customers.contact"), "read"),
         *_each(("sales.activity",), *_NOTING),
-        *_each(("analytics.report",), "read"),
+        *_each(("analytics.report", "analytics.feed"), "read"),
     ),
     # Of customers they see what they own or what is shared with them; a company that wants more widens it.
     scopes={
@@ -177,6 +178,7 @@ SUPPORT_AGENT: Final = ShippedRole(
         *_each(("support.article",), "read", "create", "update"),
         *_each(("customers.customer", "customers.contact"), "read"),
         *_each(("sales.activity",), *_NOTING),
+        *_each(("analytics.feed",), "read"),
     ),
     scopes={"support.*": {"*": DEPARTMENT_TREE}, "customers.*": {"read": ALL}, "sales.activity": {"*": SELF}},
 )

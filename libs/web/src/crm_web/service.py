@@ -2,7 +2,7 @@
 
 import asyncio
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -29,13 +29,17 @@ class BackgroundJobs(Protocol):
     async def run(self, database: Database, clock: Clock, stop: asyncio.Event) -> None: ...
 
 
+#: Something that goes on in a worker beside its consumers until the event is set, in any number of replicas at the same time.
+Work = Callable[[Settings, Database, Clock, asyncio.Event], Coroutine[Any, Any, None]]
+
+
 @dataclass(frozen=True)
 class Service:
     """name: `customers`. title: for people. routers: the slices' operations. permissions: its part of the catalogue (ID-11).
 
-    reactions, schedules: what its worker does (crm_events); jobs: and what it was asked for (crm_jobs). settings: its own Settings
-    class. opened: what the service holds for its life beyond the runtime's parts (a password hasher, a key); its value is
-    `unit.runtime.own`.
+    reactions, schedules: what its worker does (crm_events); jobs: and what it was asked for (crm_jobs); works: and what else goes
+    on in it. settings: its own Settings class. opened: what the service holds for its life beyond the runtime's parts (a password
+    hasher, a key); its value is `unit.runtime.own`.
     """
 
     name: str
@@ -45,6 +49,7 @@ class Service:
     reactions: Sequence[Any] = ()
     schedules: Sequence[Any] = ()
     jobs: BackgroundJobs | None = None
+    works: Sequence[Work] = ()
     settings: type[Settings] = Settings
     opened: "Callable[[Runtime], AbstractAsyncContextManager[Any]] | None" = None
 

@@ -3,6 +3,7 @@
 import asyncio
 import datetime as dt
 from collections.abc import Sequence
+from functools import partial
 
 import structlog
 
@@ -12,7 +13,7 @@ from crm_database import DATABASE_ERRORS, Database, WriteContext
 from crm_events import BusSettings, ConsistencyTokens, Held, Reaction, Schedule, Worker, every, groups_of
 from crm_kernel import Clock, SystemClock
 from crm_web.idempotency import PURGED_AT_ONCE, purge
-from crm_web.service import Service
+from crm_web.service import Service, Work
 from crm_web.settings import Settings, SettingsInvalid
 
 #: Seconds between identity's notes to itself; a service is deaf after 30 s without one.
@@ -74,9 +75,16 @@ def make_worker(service: Service, settings: Settings, database: Database) -> Wor
         database,
         reactions=all_reactions(service),
         schedules=[*_schedules(), *service.schedules, *(() if jobs is None else jobs.schedules)],
-        works=() if jobs is None else (lambda stop: jobs.run(database, clock, stop),),
+        works=[
+            *(() if jobs is None else (lambda stop: jobs.run(database, clock, stop),)),
+            *(partial(_at_work, work, settings, database, clock) for work in service.works),
+        ],
         heard=None if owns_directory(service) else note,
     )
+
+
+async def _at_work(work: Work, settings: Settings, database: Database, clock: Clock, stop: asyncio.Event) -> None:
+    await work(settings, database, clock, stop)
 
 
 def _schedules() -> list[Schedule]:

@@ -1,0 +1,1 @@
+"""The events of the product over HTTP, for whoever may read the records that they are about."""
