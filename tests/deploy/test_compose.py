@@ -135,9 +135,13 @@ def test_no_port_is_published_but_the_gateways() -> None:
 def test_networks_let_nobody_past_the_gateway() -> None:
     inside = {name for name, network in COMPOSE["networks"].items() if network.get("internal")}
     for name, one in PARTS_OF_COMPOSE.items():
-        if name != "gateway":
+        if name not in ("gateway", "analytics-worker"):
             assert set(one.get("networks", ())) <= inside, name
     assert "data" not in PARTS_OF_COMPOSE["gateway"]["networks"]
+    # Webhooks go out; nobody else is where they leave, and nothing of it is published.
+    assert [name for name, one in PARTS_OF_COMPOSE.items() if "outside" in one.get("networks", ())] == [
+        "analytics-worker"
+    ]
     assert {name for name, one in PARTS_OF_COMPOSE.items() if "api" in one.get("networks", ())} == {
         "gateway",
         *SERVICES,
