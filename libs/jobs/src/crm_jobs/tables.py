@@ -33,11 +33,11 @@ job = sa.Table(
     sa.Column("leased_by", sa.Uuid),
     instant("lease_until"),
     sa.Column("problem", JSONB(none_as_null=True)),
-    # With whose rights: its asker's, or the product's own.
-    sa.Column("authority", sa.Text, nullable=False, server_default="asker"),
     instant("created_at", nullable=False),
     instant("started_at"),
     instant("finished_at"),
+    # With whose rights: its asker's, or the product's own.
+    sa.Column("authority", sa.Text, nullable=False, server_default="asker"),
     sa.CheckConstraint("state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="state"),
     sa.CheckConstraint("(finished_at IS NULL) = (state IN ('queued', 'running'))", name="finished"),
     sa.CheckConstraint("authority IN ('asker', 'product')", name="authority"),

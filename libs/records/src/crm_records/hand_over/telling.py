@@ -1,6 +1,7 @@
 """What is told of a service's part in a hand-over: the row and its event, in one transaction with what they tell of."""
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any, Literal
 
 from crm_contracts.hand_overs import HandOverEvents
@@ -10,8 +11,8 @@ from crm_records.hand_over.rules import HandOver
 from crm_records.hand_over.tables import hand_over
 
 Fact = Literal["progressed", "done", "failed"]
-#: Columns of the row, in the order of the class.
-_COLUMNS = tuple(column.name for column in hand_over.c if column.name not in ("id", "version"))
+#: What of the class stands in the row.
+_COLUMNS = tuple(field.name for field in fields(HandOver) if field.name not in ("id", "version", "moved", "remaining"))
 
 
 async def tell(

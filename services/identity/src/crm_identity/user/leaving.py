@@ -23,8 +23,9 @@ async def dismiss(
     successor_id: None: the nearest active superior, else who dismisses. deployed: the services that this deployment runs; empty: all.
     Raises StatusForbids, OnlySuperAdmin, LastSuperAdmin, SuccessorNotActive.
     """
-    successor = await hand_overs.choose_successor(session, before.id, successor_id, dismissed_by)
+    # The status first: whether somebody may be dismissed at all comes before who gets what they have.
     after = await set_status(session, authority, before, "dismiss")
+    successor = await hand_overs.choose_successor(session, before.id, successor_id, dismissed_by)
     await hand_overs.begin(session, after, successor, dismissed_by=dismissed_by, deployed=deployed)
 
 
