@@ -1,6 +1,8 @@
-"""The metrics of all libraries as one table: `python .ci/telemetry.py [--check]` writes docs/architecture/telemetry.md, or compares.
+"""The metrics of all libraries and services as one table.
 
-The lists are the `metrics.py` of the libraries: what is not declared there can't be measured.
+`python .ci/telemetry.py [--check]` writes docs/architecture/telemetry.md, or compares.
+
+The lists are their `metrics.py`: what is not declared there can't be measured.
 """
 
 import importlib
@@ -14,14 +16,14 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "architecture" / "telemetry.md"
 HEAD = """# What is measured
 
-Made by `python .ci/telemetry.py` from the `metrics.py` of each library; dashboards, alert rules and how to run them:
+Made by `python .ci/telemetry.py` from the `metrics.py` of each library and service; dashboards, alert rules and how to run them:
 [deploy/observability](../../deploy/observability/README.md).
 
 OpenTelemetry over OTLP, where an endpoint is set (`OTEL_EXPORTER_OTLP_ENDPOINT`); otherwise nothing is kept and nothing is sent. Every
 process adds `service.name` (`crm-sales`) and `service.instance.id`. Counters count since the process started. Gauges are read when they
-are exported, from whoever still lives: nobody's last word stays. What stands in the database (outbox, dead letters, jobs) is read every
-10 s by each worker of the service, whether it leads or not and whether the broker is there or not, so several say the same: take the
-maximum, not the sum.
+are exported, from whoever still lives: nobody's last word stays. What stands in the database (outbox, dead letters, jobs, sagas,
+webhooks) is read every 10 s by each worker of the service, whether it leads or not and whether the broker is there or not, so several
+say the same: take the maximum, not the sum.
 
 Traces: a request is a span in the gateway's trace, an event carries its `traceparent`, a reaction is a span of its own that continues it
 ([events.md](events.md)). Logs are JSON lines with the trace's id.
@@ -29,8 +31,11 @@ Traces: a request is a span in the gateway's trace, an event carries its `tracep
 
 
 def measures() -> Iterator[Measures]:
-    """The lists of all libraries, by library."""
-    for file in sorted(ROOT.glob("libs/*/src/crm_*/metrics.py")):
+    """The lists of all libraries, then of all services, by name."""
+    for file in (
+        *sorted(ROOT.glob("libs/*/src/crm_*/metrics.py")),
+        *sorted(ROOT.glob("services/*/src/crm_*/metrics.py")),
+    ):
         yield importlib.import_module(f"{file.parent.name}.metrics").MEASURES
 
 

@@ -33,6 +33,8 @@ PROMETHEUS: dict[str, Any] = yaml.safe_load((FOLDER / "prometheus.yaml").read_te
 BESIDE: dict[str, Any] = yaml.safe_load((FOLDER / "docker-compose.observability.yml").read_text(encoding="utf-8"))
 PLATFORM: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 
+#: Who measures anything.
+MEASURED = ("crm_analytics", "crm_database", "crm_events", "crm_jobs", "crm_sagas", "crm_web")
 #: What every series has besides its metric's labels: the resource, as the collector shows it, and what scraping adds.
 _OF_ALL = frozenset({"service_name", "service_instance_id", "job", "instance"})
 #: As Prometheus writes units; what stands in braces is a comment.
@@ -122,7 +124,7 @@ def test_the_page_of_all_metrics_is_current_and_no_name_is_two_libraries() -> No
     assert telemetry.PAGE.read_text(encoding="utf-8") == telemetry.page(), "run python .ci/telemetry.py"
     names = [metric.name for library in libraries() for metric in library.listed]
     assert len(set(names)) == len(names)
-    assert {library.library for library in libraries()} == {"crm_database", "crm_events", "crm_jobs", "crm_web"}
+    assert {library.library for library in libraries()} == set(MEASURED)
     assert all(
         metric.meaning and (metric.unit in _UNITS or metric.unit.startswith("{"))
         for m in libraries()
@@ -133,7 +135,7 @@ def test_the_page_of_all_metrics_is_current_and_no_name_is_two_libraries() -> No
 def emissions(library: str) -> dict[str, list[ast.Call]]:
     """Variable of a library's metrics.py → the calls in the library that give it a value."""
     found: dict[str, list[ast.Call]] = {}
-    for file in sorted((ROOT / "libs").glob(f"*/src/{library}/**/*.py")):
+    for file in sorted(ROOT.glob(f"*/*/src/{library}/**/*.py")):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if (
                 isinstance(node, ast.Call)
@@ -153,7 +155,7 @@ def emissions(library: str) -> dict[str, list[ast.Call]]:
 
 def declared(library: str) -> dict[str, Metric]:
     """Variable → metric, of a library's metrics.py."""
-    (file,) = (ROOT / "libs").glob(f"*/src/{library}/metrics.py")
+    (file,) = ROOT.glob(f"*/*/src/{library}/metrics.py")
     names = {}
     for node in ast.parse(file.read_text(encoding="utf-8")).body:
         if (
@@ -172,7 +174,7 @@ def declared(library: str) -> dict[str, Metric]:
     return found
 
 
-@pytest.mark.parametrize("library", ["crm_database", "crm_events", "crm_jobs", "crm_web"])
+@pytest.mark.parametrize("library", MEASURED)
 def test_every_metric_is_given_values_somewhere_with_labels_that_are_declared(library: str) -> None:
     metrics, given = declared(library), emissions(library)
     assert given.keys() == metrics.keys()

@@ -70,7 +70,7 @@ async def test_a_worker_says_how_it_stands_and_what_waits_behind_dead_letters(be
             await bench.write(change=bench.names)
 
         async def parked() -> bool:
-            await said.look()
+            await said.looked.look()
             return said.figures is not None and said.figures.waiting == {GROUP: Waiting(1, 1, 2)}
 
         await until(parked, "one dead letter and two events behind it are told")
@@ -115,7 +115,7 @@ async def test_a_database_that_is_away_leaves_no_old_figure(bench: Bench) -> Non
     await bench.write(create=1)
     worker = await bench.worker("maker", [following(bench.things, "maker.things")])
     observing = Observing(worker)
-    await observing.look()
+    await observing.looked.look()
     assert observing.figures is not None
     await worker.database.close()
     bench.databases.clear()
@@ -124,8 +124,8 @@ async def test_a_database_that_is_away_leaves_no_old_figure(bench: Bench) -> Non
         def read(self) -> object:
             raise ConnectionRefusedError
 
-    worker.database = Away()  # type: ignore[assignment]
-    await observing.look()
+    observing.looked.database = Away()  # type: ignore[assignment]
+    await observing.looked.look()
     assert observing.figures is None
     assert list(observing.waiting("letters")) == []
 

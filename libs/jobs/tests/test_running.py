@@ -305,8 +305,8 @@ async def test_one_person_has_only_so_many_jobs_under_way(works: Works, monkeypa
 @pytest.mark.requirement("PL-45")
 async def test_the_age_of_jobs_is_that_of_the_one_that_is_due_longest_and_held_by_nobody(works: Works) -> None:
     counting = works.runner()
-    await counting.count()
-    assert counting.due == Due(waiting=0, running=0, age=0)
+    await counting.counted.look()
+    assert counting.counted.now == Due(waiting=0, running=0, age=0)
     held, waits, later = [await works.asks(2) for _ in range(3)]
     await works.change("UPDATE job SET run_after = clock_timestamp() - interval '90 s' WHERE id = $1", waits)
     await works.change("UPDATE job SET run_after = clock_timestamp() + interval '90 s' WHERE id = $1", later)
@@ -314,15 +314,15 @@ async def test_the_age_of_jobs_is_that_of_the_one_that_is_due_longest_and_held_b
         "UPDATE job SET state = 'running', leased_by = id, lease_until = clock_timestamp() + interval '60 s' WHERE id = $1",
         held,
     )
-    await counting.count()
-    assert counting.due is not None
-    assert (counting.due.waiting, counting.due.running) == (1, 1)
-    assert 90 <= counting.due.age < 150
+    await counting.counted.look()
+    assert counting.counted.now is not None
+    assert (counting.counted.now.waiting, counting.counted.now.running) == (1, 1)
+    assert 90 <= counting.counted.now.age < 150
     # A lease that ran out is somebody's who died: that job waits too.
     await works.change("UPDATE job SET lease_until = clock_timestamp() - interval '1 s' WHERE id = $1", held)
-    await counting.count()
-    assert (counting.due.waiting, counting.due.running) == (2, 0)
+    await counting.counted.look()
+    assert (counting.counted.now.waiting, counting.counted.now.running) == (2, 0)
     await works.change("DELETE FROM job WHERE id = $1", later)
     await works.running.work()
-    await counting.count()
-    assert counting.due == Due(waiting=0, running=0, age=0)
+    await counting.counted.look()
+    assert counting.counted.now == Due(waiting=0, running=0, age=0)

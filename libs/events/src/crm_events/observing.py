@@ -5,33 +5,29 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-import structlog
-
-from crm_database import DATABASE_ERRORS
 from crm_database.measuring import Labels
 from crm_events import metrics
 from crm_events.figures import Figures, figures
-from crm_events.waiting import stopped_within
+from crm_events.looked import Looked
 
 if TYPE_CHECKING:
     from crm_events.worker import Worker
 
-#: Seconds between looks into the database.
-LOOK_SECONDS = 10.0
-
 Said = Iterable[tuple[float, Labels]]
-
-_log = structlog.get_logger("crm_events")
 
 
 class Observing:
-    """The gauges of one worker. figures: what was last read in its database; None while that can't be read: no figure is better than
-    an old one."""
+    """The gauges of one worker."""
 
     def __init__(self, worker: "Worker") -> None:
         self.worker = worker
-        self.figures: Figures | None = None
+        self.looked = Looked(worker.database, figures)
         self._started = time.monotonic()
+
+    @property
+    def figures(self) -> Figures | None:
+        """What was last read in its database; None while that can't be read."""
+        return self.looked.now
 
     async def run(self, stop: asyncio.Event) -> None:
         """Be read, and read the figures now and then, until `stop`."""
@@ -45,18 +41,7 @@ class Observing:
         metrics.parked_events.of(self, lambda o: o.waiting("events"))
         if self.worker.heard is not None:
             metrics.heartbeat_age.of(self, lambda o: [(o.unheard(), {})])
-        while not stop.is_set():
-            await self.look()
-            await stopped_within(stop, LOOK_SECONDS)
-
-    async def look(self) -> None:
-        """Read the figures."""
-        try:
-            async with self.worker.database.read() as session:
-                self.figures = await figures(session)
-        except DATABASE_ERRORS as error:
-            self.figures = None
-            _log.info("figures not read", cause=repr(error))
+        await self.looked.run(stop)
 
     def stopped(self) -> Said:
         """1 for each group that is stopped."""
@@ -86,4 +71,4 @@ class Observing:
         return [(getattr(waiting.get(group), what, 0), {"group": group}) for group in sorted(groups)]
 
 
-__all__ = ["LOOK_SECONDS", "Observing"]
+__all__ = ["Observing"]

@@ -17,7 +17,7 @@ import structlog
 
 from crm_authz import Directory, keeper_of
 from crm_database import DATABASE_ERRORS, Database, WriteContext, WriteSession
-from crm_events.waiting import stopped_within
+from crm_events.looked import Looked
 from crm_jobs import metrics, store
 from crm_jobs.kind import JobKind, StepDone
 from crm_jobs.rules import (
@@ -43,8 +43,6 @@ SLOTS: Final = 2
 LOOK_EVERY: Final = 1.0
 #: Seconds that a job is worked on before the one that waits longest has its turn.
 TURN: Final = 5.0
-#: Seconds between two counts of what is due, for the metrics.
-COUNT_EVERY: Final = 10.0
 #: Seconds to wait when not even the looking works.
 _TROUBLE: Final = 5.0
 
@@ -65,30 +63,16 @@ class Runner:
         self.database = database
         self.kinds = {kind.name: kind for kind in kinds}
         self.clock = clock or SystemClock()
-        #: What was due when it was last counted; None while it can't be.
-        self.due: store.Due | None = None
+        #: What is due, of every kind: also of those that no program here knows.
+        self.counted = Looked(database, store.due)
         self._keeper = keeper_of(database)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`; steps under way are finished, their jobs left to whoever comes."""
-        metrics.jobs_due.of(self, lambda runner: [(runner.due.waiting, {})] if runner.due else [])
-        metrics.jobs_age.of(self, lambda runner: [(runner.due.age, {})] if runner.due else [])
-        metrics.jobs_running.of(self, lambda runner: [(runner.due.running, {})] if runner.due else [])
-        await asyncio.gather(self._count(stop), *(self._slot(stop) for _ in range(SLOTS)))
-
-    async def _count(self, stop: asyncio.Event) -> None:
-        while not stop.is_set():
-            await self.count()
-            await stopped_within(stop, COUNT_EVERY)
-
-    async def count(self) -> None:
-        """Count what is due, of every kind: also of those that no program here knows."""
-        try:
-            async with self.database.read() as session:
-                self.due = await store.due(session)
-        except DATABASE_ERRORS as error:
-            self.due = None
-            _log.info("jobs not counted", cause=repr(error))
+        metrics.jobs_due.of(self.counted, lambda counted: [(counted.now.waiting, {})] if counted.now else [])
+        metrics.jobs_age.of(self.counted, lambda counted: [(counted.now.age, {})] if counted.now else [])
+        metrics.jobs_running.of(self.counted, lambda counted: [(counted.now.running, {})] if counted.now else [])
+        await asyncio.gather(self.counted.run(stop), *(self._slot(stop) for _ in range(SLOTS)))
 
     async def run_due(self) -> int:
         """Work on jobs until none is due; answers how many turns were taken."""

@@ -6,6 +6,7 @@ What is listed here is public.
 from crm_sagas.actions import cancel_saga, lock_saga, resume_saga, start_saga, take_news
 from crm_sagas.deadlines import deadlines
 from crm_sagas.kind import SagaKind
+from crm_sagas.observing import Observing as SagasObserving
 from crm_sagas.rules import News, NothingToResume, Saga, SagaOver, SagaStep
 from crm_sagas.schema import SAGAS_1
 
@@ -17,6 +18,7 @@ __all__ = [
     "SagaKind",
     "SagaOver",
     "SagaStep",
+    "SagasObserving",
     "cancel_saga",
     "deadlines",
     "lock_saga",

@@ -13,6 +13,7 @@ from crm_analytics.log.months import make_log_months
 from crm_analytics.log.tables import event_log
 from crm_analytics.settings import AnalyticsSettings
 from crm_analytics.webhook.delivering import Deliverer, purge_deliveries
+from crm_analytics.webhook.observing import Observing
 from crm_analytics.webhook.sealing import Seal
 from crm_analytics.webhook.sending import Sender
 from crm_contracts import registry
@@ -60,4 +61,8 @@ async def _deliver(settings: Settings, database: Database, clock: Clock, stop: a
     await Deliverer(database, Seal(own.key), Sender(own.allowed_networks), clock).run(stop)
 
 
-WORKS = (_know_owners, _deliver)
+async def _observe(_: Settings, database: Database, __: Clock, stop: asyncio.Event) -> None:
+    await Observing(database).run(stop)
+
+
+WORKS = (_know_owners, _deliver, _observe)

@@ -18,7 +18,7 @@ from crm_identity.signing_key.routes import router as signing_keys
 from crm_identity.user.directory_routes import router as directory
 from crm_identity.user.routes import router as users
 from crm_identity.user.secret_routes import router as secrets
-from crm_identity.worker import REACTIONS, SCHEDULES
+from crm_identity.worker import REACTIONS, SCHEDULES, WORKS
 from crm_web import Service
 from crm_web.operations import operation_permissions, operation_router
 
@@ -47,4 +47,5 @@ SERVICE = Service(
     opened=open_desk,
     reactions=REACTIONS,
     schedules=SCHEDULES,
+    works=WORKS,
 )

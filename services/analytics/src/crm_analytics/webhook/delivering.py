@@ -22,6 +22,7 @@ from crm_analytics.feed import store as feed
 from crm_analytics.feed.rules import cloud_event, like
 from crm_analytics.webhook import rules, signing, store
 from crm_analytics.webhook.actions import disable, secrets_of
+from crm_analytics.webhook.observing import count
 from crm_analytics.webhook.rules import Attempt, LeaseLost, Reason, Waiting, require_held
 from crm_analytics.webhook.sealing import Seal, SecretLost
 from crm_analytics.webhook.sending import Sender
@@ -159,7 +160,9 @@ class Deliverer:
         now = self.clock.now()
         if message.body is None:
             return Attempt(now, 0.0, error="the event is not in the log")
-        return await self._sender.send(url, message.headers, message.body, now)
+        attempt = await self._sender.send(url, message.headers, message.body, now)
+        count(attempt)
+        return attempt
 
     # -- before sending ------------------------------------------------------------------------------------------------
 
