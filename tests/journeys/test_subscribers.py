@@ -53,7 +53,7 @@ def running(command: list[str], folder: Path, name: str = "out") -> Iterator[Cal
             process.wait(20)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def rep(company: Company) -> Person:
     """A sales representative."""
     return company.hire("Subscribed Rep", "sales_representative", company.department("Subscribed Office"))
