@@ -114,7 +114,9 @@ def test_the_java_program_tells_of_what_was_won(company: Company, rep: Person, t
 
 
 @pytest.mark.requirement("PL-40")
-def test_the_line_for_kcat_shows_a_topic(company: Company, rep: Person) -> None:
+def test_the_line_for_kcat_shows_a_topic(company: Company, rep: Person, request: pytest.FixtureRequest) -> None:
+    if request.node.callspec.params["company"].endswith("embedded-broker"):
+        pytest.skip("librdkafka, which kcat is made of, can't read from the embedded broker (docs/subscribe.md)")
     if shutil.which("kcat") is None:
         pytest.skip("kcat is not installed here")
     made = rep.post("customers/customers", {"name": "Seen by kcat"})["id"]
