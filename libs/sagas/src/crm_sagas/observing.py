@@ -29,6 +29,7 @@ class Open:
 
 async def open_sagas(session: ReadSession) -> dict[tuple[str, str], Open]:
     """Kind and state → what there is; of the others there is nothing."""
+    # Raw SQL: see _OPEN.
     rows = await session.connection.fetch(_OPEN)
     return {(row["kind"], row["state"]): Open(row["sagas"], max(0.0, row["age"])) for row in rows}
 

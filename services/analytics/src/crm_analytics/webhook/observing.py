@@ -31,7 +31,9 @@ class Figures:
 
 async def figures(session: ReadSession) -> Figures:
     """As they are now."""
+    # Raw SQL: see _STATUS.
     status = await session.connection.fetch(_STATUS)
+    # Raw SQL: see _WAITING.
     waits = await session.connection.fetchrow(_WAITING)
     assert waits is not None  # noqa: S101  (an aggregate has a row)
     return Figures({row["status"]: row["webhooks"] for row in status}, waits["waiting"], max(0.0, waits["age"] or 0.0))
