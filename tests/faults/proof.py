@@ -6,9 +6,12 @@ from collections import Counter
 from decimal import Decimal
 from typing import Any
 
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from journeys.person import Person
 
 from crm_analytics.rebuild import rebuild
+from crm_contracts import Envelope, registry
+from crm_events.closing import closed
 from crm_stack.bus.databases import opened
 from crm_stack.local import Stack
 
@@ -103,6 +106,57 @@ def every_effect_is_there_once_and_in_order(stack: Stack) -> int:
         assert versions == list(range(1, len(versions) + 1)), f"{subject} has a version twice or skips one"
     assert logged == journal
     return sum(map(len, journal.values()))
+
+
+def every_topic_tells_in_order(bootstrap: str) -> int:
+    """On each partition each numbering is without holes, a number is one event, and numbers follow the versions of each record.
+
+    The log holds what came since it was last lost, some of it twice. Answers how many records there are.
+    """
+    told = asyncio.run(_told(bootstrap))
+    numbered: dict[tuple[str, int, str], dict[int, Envelope]] = {}
+    for envelope in told:
+        numbers = numbered.setdefault((envelope.topic, envelope.partition, envelope.stream), {})
+        assert numbers.setdefault(envelope.sequence, envelope).id == envelope.id, f"{envelope.sequence} is two events"
+    for place, numbers in numbered.items():
+        lacking = set(range(min(numbers), max(numbers) + 1)) - numbers.keys()
+        assert not lacking, f"{place} lacks {len(lacking)} numbers, the first {min(lacking)}"
+        versions: dict[Any, int] = {}
+        for _, envelope in sorted(numbers.items()):
+            version = envelope.payload["version"]
+            assert version > versions.get(envelope.subject, 0), f"{envelope.subject} is told of in another order"
+            versions[envelope.subject] = version
+    return len(told)
+
+
+async def _told(bootstrap: str) -> list[Envelope]:
+    """Everything that is on the numbered topics now."""
+    reader = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="earliest")
+    found: list[Envelope] = []
+    await reader.start()
+    try:
+        there = await reader.topics()
+        parts = [
+            TopicPartition(topic.name, number)
+            for topic in registry.topics.values()
+            if topic.numbered and topic.name in there
+            for number in reader.partitions_for_topic(topic.name) or ()
+        ]
+        reader.assign(parts)
+        ends = await reader.end_offsets(parts)
+        starts = await reader.beginning_offsets(parts)
+        open_ = {part for part in parts if ends[part] > starts[part]}
+        async with asyncio.timeout(300):
+            while open_:
+                for part, records in (await reader.getmany(*open_, timeout_ms=1000, max_records=5000)).items():
+                    found += [
+                        Envelope.read(r.headers, r.value, topic=part.topic, partition=part.partition, offset=r.offset)
+                        for r in records
+                    ]
+                open_ = {part for part in open_ if await reader.position(part) < ends[part]}
+    finally:
+        await closed(reader, "the reader of all topics")
+    return found
 
 
 def figures(person: Person) -> Any:

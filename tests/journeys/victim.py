@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -45,8 +46,8 @@ class Victim:
 
 
 @contextmanager
-def victim_of(kind: str, folders: pytest.TempPathFactory) -> Iterator[Victim]:
-    """A company on a stack of one of KINDS. Skips where Apache Kafka can't run."""
+def victim_of(kind: str, folders: pytest.TempPathFactory, entry: tuple[Path, str] | None = None) -> Iterator[Victim]:
+    """A company on a stack of one of KINDS. entry: what runs its services instead (Stack.start). Skips where Apache Kafka can't run."""
     with ExitStack() as closing:
         kafka = None
         if kind == "apart-apache-kafka":
@@ -59,6 +60,7 @@ def victim_of(kind: str, folders: pytest.TempPathFactory) -> Iterator[Victim]:
             split=kafka is not None,
             broker="embedded" if kafka is None else "kafka",
             external_kafka=None if kafka is None else kafka.bootstrap,
+            entry=entry,
         )
         closing.enter_context(stack)
         company = Company(stack)

@@ -232,8 +232,8 @@ class History:
                 raise Broken(f"seed {self.seed}, {subject}: told nothing, {version} was lost")
 
 
-def histories(count: int, replica_class: type[Replica] = Replica) -> None:
+def histories(seeds: range, replica_class: type[Replica] = Replica) -> None:
     """The first seeds of both kinds; Broken at the first that fails."""
-    for seed in range(count):
+    for seed in seeds:
         for kind in ("state", "journal"):
             History(seed, kind, replica_class).run()

@@ -9,7 +9,7 @@ from crm_events.resync import rules
 from .producer import Broken
 from .resync import Fact, Replica, histories
 
-SEEDS = 600
+SEEDS = range(600)
 
 
 @pytest.mark.requirement("PL-48")

@@ -23,11 +23,11 @@ def test_a_restored_producer_database_starts_a_new_numbering_and_loses_nothing_r
 
 def test_a_warm_start_sends_only_what_the_slowest_group_lacks() -> None:
     """Rule 9 with an empty broker."""
-    warm_starts(500)
+    warm_starts(range(500))
 
 
 def test_sending_before_the_reports_turns_a_warm_start_into_a_replay(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same without rule 9: it must be noticed."""
     monkeypatch.setattr(relay, "may_send", lambda partition, now: True)
     with pytest.raises(Broken, match="on the warm start"):
-        warm_starts(500)
+        warm_starts(range(500))

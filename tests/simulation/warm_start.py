@@ -63,7 +63,7 @@ def _switch_on(world: World, r: random.Random) -> None:
                 world.report(Step("report", thing, 1, 0))
 
 
-def warm_starts(count: int) -> None:
+def warm_starts(seeds: range) -> None:
     """The first seeds; Broken at the first that fails."""
-    for seed in range(count):
+    for seed in seeds:
         warm_start(seed)

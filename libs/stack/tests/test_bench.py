@@ -3,14 +3,16 @@
 import importlib
 import inspect
 import json
+import subprocess
 from collections import Counter
+from pathlib import Path
 
 import httpx
 import pytest
 from typer.testing import CliRunner
 
 from crm_contracts import registry
-from crm_stack.bench import growth, revoke
+from crm_stack.bench import growth, proofs, revoke
 from crm_stack.bench.load import WrongAnswer
 from crm_stack.bench.result import Result, Unfit
 from crm_stack.bench.sold import ACTIVITY, CUSTOMER, EVENTS_PER_CASE, OPPORTUNITY, Told, told
@@ -115,3 +117,29 @@ def test_only_a_stale_token_is_a_revoked_one() -> None:
     for status, code in ((401, "token.expired"), (401, "token.invalid"), (401, None), (503, "directory.behind")):
         with pytest.raises(WrongAnswer, match=f"sales: {status}"):
             revoke.accepted("sales", answered(status, code))
+
+
+def test_gates_are_attacked_by_the_tests_at_the_size_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[tuple[list[str], dict[str, str]]] = []
+
+    def run(arguments: list[str], *, cwd: Path, env: dict[str, str], check: bool) -> subprocess.CompletedProcess[bytes]:
+        ran.append((arguments, env))
+        Path(env["CRM_GATE_RESULTS"]).write_text('{"gate": "G2"}\n')
+        assert all((cwd / file).exists() for file in proofs.GATES.values())
+        return subprocess.CompletedProcess(arguments, len(ran) - 1)
+
+    monkeypatch.setattr(proofs.subprocess, "run", run)
+    monkeypatch.delenv("CRM_TEST_FULL", raising=False)
+    said = CliRunner().invoke(build(["bench"]), ["bench", "faults", "--gate", "G2", "--full", "--only", "kafka"])
+    assert (said.exit_code, said.output) == (0, '{"gate": "G2"}\n')
+    ((arguments, given),) = ran
+    assert arguments[1:] == ["-m", "pytest", "-q", "-x", proofs.GATES["G2"], "-k", "kafka"]
+    assert given["CRM_TEST_FULL"] == "1"
+
+    failed = CliRunner().invoke(build(["bench"]), ["bench", "faults"])
+    assert isinstance(failed.exception, Failure), "what did not hold is no success"
+    assert ran[-1][0][-3:] == list(proofs.GATES.values())
+    assert "CRM_TEST_FULL" not in ran[-1][1]
+    unknown = CliRunner().invoke(build(["bench"]), ["bench", "faults", "--gate", "G9"])
+    assert isinstance(unknown.exception, Failure)
+    assert (unknown.exception.code, len(ran)) == (USAGE, 2)

@@ -58,6 +58,7 @@ class Stack:
         services: Sequence[str] | None = None,
         volatile: bool = True,
         environment: Mapping[str, str] | None = None,
+        entry: tuple[Path, str] | None = None,
         administrator: tuple[str, str] = (DEFAULT_ADMINISTRATOR, "correct-horse-battery-staple"),
         seconds: float = 120.0,
     ) -> Stack:
@@ -71,6 +72,7 @@ class Stack:
             volatile: False keeps the database durable against power cuts too, as outside of tests. Either way what was
                 committed survives `kill`.
             environment: more settings for every service.
+            entry: runs the services instead of the product's own: a folder to import from, and "module:function".
             administrator: e-mail and password of the first administrator.
 
         Raises:
@@ -86,6 +88,7 @@ class Stack:
             external_kafka=external_kafka,
             volatile=volatile,
             environment=dict(environment or {}),
+            **({} if entry is None else {"import_path": (str(entry[0]),), "entry": entry[1]}),
         )
         ask_for_administrator(options.layout, *administrator)
         stack = cls.launch(options)

@@ -28,6 +28,8 @@ BENCHMARKS: dict[str, str] = {
     "project": "crm_stack.bench.project",
     "start": "crm_stack.bench.start",
 }
+#: What is attacked instead of measured; not in `all`.
+PROOFS = ("faults", "simulation")
 #: What `all` leaves out, and why: it says so.
 ASIDE = {"growth": "it needs two stacks and a size of its own: ./crm bench growth --size 1000000"}
 
@@ -37,15 +39,24 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def bench(
-        name: Annotated[str, typer.Argument(help=f"{', '.join(BENCHMARKS)}, or all (but {', '.join(ASIDE)}).")],
+        name: Annotated[
+            str, typer.Argument(help=f"{', '.join(BENCHMARKS)}, or all (but {', '.join(ASIDE)}); {', '.join(PROOFS)}.")
+        ],
         size: Annotated[
             int, typer.Option(min=1000, help="Customers that are loaded first; events, of relay and project.")
         ] = 20_000,
         seconds: Annotated[float, typer.Option(min=0.2, max=60, help="Length of one run of subject or reference.")] = 1,
         repeats: Annotated[int, typer.Option(min=5, max=50, help="Turns of subject and reference.")] = 5,
         json: Annotated[bool, typer.Option("--json", help="Only the lines of JSON.")] = False,
+        gate: Annotated[
+            list[str] | None, typer.Option(help="Of faults: G1, G2 or G3; all of them unless given.")
+        ] = None,
+        full: Annotated[bool, typer.Option("--full", help="Of faults and simulation: at the gates' size.")] = False,
+        only: Annotated[
+            str | None, typer.Option(help="Of faults: tests with this in their names (apache-kafka).")
+        ] = None,
     ) -> None:
-        """Measure against a reference in the same run, on a stack of its own in a temporary folder.
+        """Measure against a reference in the same run, on a stack of its own in a temporary folder; or attack what has to hold.
 
         Each result is one line of JSON; goals and what was found: docs/measurements.md.
 
@@ -54,15 +65,41 @@ def register(app: typer.Typer) -> None:
             ./crm bench read
 
             ./crm bench list --size 1000000 --json
+
+            ./crm bench faults --gate G1 --full --only apache-kafka
+
+            ./crm bench simulation --full
         """
+        if name in PROOFS:
+            _prove(name, gate or [], full=full, only=only)
+            return
         if name != "all" and name not in BENCHMARKS:
-            raise Failure(f"No measurement is called {name}.", f"There are: {', '.join(BENCHMARKS)}, all.", USAGE)
+            raise Failure(
+                f"No measurement is called {name}.", f"There are: {', '.join((*BENCHMARKS, *PROOFS))}, all.", USAGE
+            )
         for chosen in BENCHMARKS if name == "all" else (name,):
             if name == "all" and chosen in ASIDE:
                 # Beside the lines of JSON, which somebody may be reading.
                 typer.echo(f"{chosen} is left out: {ASIDE[chosen]}", err=True)
                 continue
             _measure(chosen, size, seconds, repeats, only_json=json)
+
+
+def _prove(name: str, chosen: list[str], *, full: bool, only: str | None) -> None:
+    from crm_stack.bench import proofs
+    from crm_stack.layout import workspace
+
+    unknown = [one for one in chosen if one not in proofs.GATES]
+    if unknown:
+        raise Failure(f"No gate is called {unknown[0]}.", f"There are: {', '.join(proofs.GATES)}.", USAGE)
+    if name == "faults":
+        held, lines = proofs.gates(workspace(), chosen or list(proofs.GATES), full=full, only=only)
+    else:
+        held, lines = proofs.simulation(workspace(), full=full)
+    for line in lines:
+        sys.stdout.write(f"{line}\n")
+    if not held:
+        raise Failure(f"{name}: it did not hold; what failed is told above.")
 
 
 def _measure(name: str, size: int, seconds: float, repeats: int, *, only_json: bool) -> None:

@@ -1,0 +1,58 @@
+"""Services with one guard taken out, to see that the gates notice: what a stack runs instead of the product's own entry.
+
+Imported by the processes of such a stack, by its bare name; nothing else of the tests is there.
+"""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from crm_stack.service_entry import run
+
+#: Of so many events one is forgotten.
+_ONE_OF = 10
+
+
+def without_outbox(service: str, parts: frozenset[str]) -> None:
+    """One event in ten is in the journal and not in the outbox: as with a program that sends after its commit, and dies in between."""
+    from crm_events import record
+
+    real = record._append
+    seen = 0
+
+    async def append(session: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+        nonlocal seen
+        await real(session, rows)
+        for row in rows:
+            seen += 1
+            if seen % _ONE_OF == 0:
+                await session.connection.execute("DELETE FROM outbox WHERE event_id = $1", row["event_id"])
+
+    record._append = append
+    run(service, parts)
+
+
+def without_inbox(service: str, parts: frozenset[str]) -> None:
+    """Whatever arrives is applied, and nobody notes that it was."""
+    from crm_events.consumer import rules, store
+
+    async def everything(session: Any, place: object, events: Sequence[Any]) -> set[uuid.UUID]:
+        return {event.id for event in events}
+
+    def judge(watermark: Any, stream: str, number: int) -> rules.Outcome:
+        return rules.Outcome.APPLY if number > 0 else rules.Outcome.FOREIGN
+
+    store.into_inbox = everything
+    rules.judge = judge
+    run(service, parts)
+
+
+def without_order(service: str, parts: frozenset[str]) -> None:
+    """Events get their numbers in the order of their ids, backwards: a record's later fact before its earlier one."""
+    from crm_events.relay import ledger
+
+    ordered = ledger._WAITING
+    ledger._WAITING = ordered.replace("ORDER BY o.position", "ORDER BY j.event_id DESC")
+    if ordered == ledger._WAITING:
+        raise RuntimeError("the statement has another order by now: this takes nothing out")
+    run(service, parts)
