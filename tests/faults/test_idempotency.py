@@ -147,11 +147,14 @@ def _asks(client: httpx.AsyncClient, person: Person) -> Ask:
     return ask
 
 
-async def test_the_gate_notices_that_answers_are_not_kept(
-    make_database: MakeDatabase, postgres_server: SharedPostgres, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def customers_dsn(make_database: MakeDatabase, postgres_server: SharedPostgres) -> str:
+    return make_database(migrated("customers", postgres_server))
+
+
+async def test_the_gate_notices_that_answers_are_not_kept(customers_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same questions to one service in this process: with its guard they hold, without it they don't."""
-    async with running(load_service("customers"), make_database(migrated("customers", postgres_server))) as service:
+    async with running(load_service("customers"), customers_dsn) as service:
 
         def asks(token: str) -> Ask:
             async def ask(headers: Mapping[str, str], body: Any) -> httpx.Response:
