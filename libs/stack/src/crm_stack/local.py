@@ -88,7 +88,8 @@ class Stack:
             external_kafka=external_kafka,
             volatile=volatile,
             environment=dict(environment or {}),
-            **({} if entry is None else {"import_path": (str(entry[0]),), "entry": entry[1]}),
+            import_path=() if entry is None else (str(entry[0]),),
+            entry=StackOptions.entry if entry is None else entry[1],
         )
         ask_for_administrator(options.layout, *administrator)
         stack = cls.launch(options)
