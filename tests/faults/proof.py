@@ -109,18 +109,16 @@ def every_effect_is_there_once_and_in_order(stack: Stack) -> int:
 
 
 def every_topic_tells_in_order(bootstrap: str) -> int:
-    """On each partition each numbering is without holes, a number is one event, and numbers follow the versions of each record.
+    """On each partition a number is one event, and numbers follow the versions of each record. Answers how many records there are.
 
-    The log holds what came since it was last lost, some of it twice. Answers how many records there are.
+    The log holds what came since it was last lost, some of it twice. Numbers may be left out: those that everybody had when it was lost.
     """
     told = asyncio.run(_told(bootstrap))
     numbered: dict[tuple[str, int, str], dict[int, Envelope]] = {}
     for envelope in told:
         numbers = numbered.setdefault((envelope.topic, envelope.partition, envelope.stream), {})
         assert numbers.setdefault(envelope.sequence, envelope).id == envelope.id, f"{envelope.sequence} is two events"
-    for place, numbers in numbered.items():
-        lacking = set(range(min(numbers), max(numbers) + 1)) - numbers.keys()
-        assert not lacking, f"{place} lacks {len(lacking)} numbers, the first {min(lacking)}"
+    for numbers in numbered.values():
         versions: dict[Any, int] = {}
         for _, envelope in sorted(numbers.items()):
             version = envelope.payload["version"]
