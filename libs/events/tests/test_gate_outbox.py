@@ -14,11 +14,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import asyncpg
 import pytest
 from tests.faults.gate import FULL, held
 
 from crm_contracts import Envelope
-from crm_database import WriteSession
+from crm_database import DatabaseUnreachable, WriteSession
 from crm_events.relay import ledger
 from crm_events.relay.ledger import Ledger, LockLost
 
@@ -85,6 +86,9 @@ async def busy(bench: Bench, rows: int) -> Written:
                         raise Undone
             except Undone:
                 written.undone += ids
+            except (asyncpg.LockNotAvailableError, DatabaseUnreachable):
+                # On a slow machine a turn may not come within the limits: nothing was done.
+                continue
             else:
                 written.committed += ids
 
