@@ -51,15 +51,3 @@ def without_inbox(service: str, parts: frozenset[str]) -> None:
         store.into_inbox = everything
         rules.judge = judge
     run(service, parts)
-
-
-def without_order(service: str, parts: frozenset[str]) -> None:
-    """Tickets' events get their numbers in the order of their ids, backwards: a later fact before its earlier one."""
-    from crm_events.relay import ledger
-
-    ordered = ledger._WAITING
-    if service == "support":
-        ledger._WAITING = ordered.replace("ORDER BY o.position", "ORDER BY j.event_id DESC")
-    if service == "support" and ordered == ledger._WAITING:
-        raise RuntimeError("the statement has another order by now: this takes nothing out")
-    run(service, parts)

@@ -104,24 +104,13 @@ def test_whatever_dies_nothing_that_was_answered_is_lost_doubled_or_miscounted(v
     )
 
 
-@pytest.mark.parametrize(
-    ("guard", "noticed"),
-    [
-        ("without_outbox", "every event is in the inbox of every group"),
-        ("without_inbox", "every event is in the inbox of every group"),
-        ("without_order", ""),
-    ],
-)
-def test_the_gate_notices_a_guard_that_is_taken_out(
-    guard: str, noticed: str, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    """The same load on services that lack one guard each: the log is lost once, nothing is killed."""
+@pytest.mark.parametrize("guard", ["without_outbox", "without_inbox"])
+def test_the_gate_notices_a_guard_that_is_taken_out(guard: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The same load on services that lack one guard each, and nothing is killed; order and hold-back: test_gate_outbox.py."""
     with victim_of(KINDS[0], tmp_path_factory, (Path(__file__).parent, f"sabotage:{guard}")) as victim:
         decider = victim.company.hire("Decider", "super_administrator", victim.company.root)
         with Load(victim.company.administrator, decider) as load:
-            load.more(3 * BETWEEN, SECONDS)
-            victim.wipe_broker()
-            load.more(3 * BETWEEN, SECONDS)
+            load.more(6 * BETWEEN, SECONDS)
         assert not load.failed, load.failed
-        with pytest.raises((AssertionError, pytest.fail.Exception), match=noticed):
+        with pytest.raises((AssertionError, pytest.fail.Exception), match="every event is in the inbox of every group"):
             judged(victim, load.answered, drain=15.0)

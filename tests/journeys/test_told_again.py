@@ -98,7 +98,7 @@ def test_what_is_lost_anywhere_is_found_and_told_again(company: Company, rep: Pe
     entries = rows(
         stack, "customers", "SELECT id, customer_id, record_id, version, kind FROM timeline_entry ORDER BY id"
     )
-    log = rows(stack, "analytics", "SELECT id, subject, version FROM event_log ORDER BY subject, version")
+    log = rows(stack, "analytics", "SELECT id, subject, version FROM event_log ORDER BY subject, version, id")
 
     change(stack, "sales", "DELETE FROM customer_replica")
     change(
@@ -131,7 +131,7 @@ def test_what_is_lost_anywhere_is_found_and_told_again(company: Company, rep: Pe
         rows(stack, "customers", "SELECT id, customer_id, record_id, version, kind FROM timeline_entry ORDER BY id")
         == entries
     )
-    assert rows(stack, "analytics", "SELECT id, subject, version FROM event_log ORDER BY subject, version") == log
+    assert rows(stack, "analytics", "SELECT id, subject, version FROM event_log ORDER BY subject, version, id") == log
     by_position = rows(stack, "analytics", "SELECT subject, version FROM event_log ORDER BY subject, position")
     assert by_position == sorted(by_position), "each record's facts stand in their order"
     again = company.administrator.get(REPORT)

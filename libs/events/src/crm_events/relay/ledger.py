@@ -178,6 +178,11 @@ class Ledger:
                 return await self.connection.fetch(sql, *arguments)
             except DATABASE_ERRORS as error:
                 raise LockLost(f"{type(error).__name__}: {error}") from error
+            except AttributeError as error:
+                # The driver's, when the connection is ended between preparing a statement and executing it.
+                if not self.connection.is_closed():
+                    raise
+                raise LockLost("the connection was ended") from error
 
     async def server(self) -> str:
         """Which data this is: another answer after a restore or a fail-over (PostgreSQL's system identifier and time line)."""
