@@ -20,6 +20,7 @@ from crm_web.working import all_reactions
 from .company import Company, usd
 from .person import Person
 from .reconciling import every_event_is_applied, reconciled
+from .waiting import until
 
 T = TypeVar("T")
 DEALS = "sales/opportunities"
@@ -91,6 +92,12 @@ def business(company: Company, rep: Person) -> None:
 @pytest.mark.requirement("PL-48", "AN-15")
 def test_what_is_lost_anywhere_is_found_and_told_again(company: Company, rep: Person) -> None:
     stack = company.stack
+    # Other journeys dismissed people: what these had is told of until it is handed over.
+    until(
+        lambda: not company.administrator.get("identity/hand-overs", params={"state": "running"})["items"],
+        60.0,
+        "no hand-over is under way",
+    )
     business(company, rep)
     every_event_is_applied(stack, 60.0)
     figures = company.administrator.get(REPORT)
