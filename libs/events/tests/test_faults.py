@@ -20,6 +20,7 @@ from crm_events.consumer import rules as consumer_rules
 from crm_events.relay import rules as relay_rules
 from crm_events.relay.leader import Leader
 from crm_events.relay.ledger import Ledger, LockLost
+from crm_events.relay.sender import Sender
 from crm_stack.broker import EmbeddedBroker
 from crm_testing.servers import MakeDatabase
 
@@ -89,6 +90,51 @@ async def test_a_broker_wiped_under_load_loses_nothing(wipeable: tuple[Bench, Em
             await _wipe(broker)
             await load
         await bench.followed("follower", GROUP, seconds=60)
+
+
+async def test_a_look_that_the_client_library_cancels_keeps_nothing_from_being_sent_again(
+    wipeable: tuple[Bench, EmbeddedBroker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether a record still lies in the log is asked again: the partition isn't left waiting for an answer for good."""
+    bench, broker = wipeable
+    real, cancelled = Sender.look, 0
+
+    async def look(sender: Sender, topic: str, partition: int, offset: int, stream: uuid.UUID, number: int) -> bool:
+        nonlocal cancelled
+        if cancelled < 3:
+            cancelled += 1
+            raise asyncio.CancelledError
+        return await real(sender, topic, partition, offset, stream, number)
+
+    monkeypatch.setattr(Sender, "look", look)
+    async with bench.running(await bench.worker("maker", gate_seconds=0.1)):
+        await bench.write(create=12)
+        await until(bench.drained, "everything is acknowledged")
+    await _wipe(broker)
+    async with bench.running(
+        await bench.worker("maker"), await bench.worker("follower", [following(bench.things, GROUP)])
+    ):
+        await bench.followed("follower", GROUP)
+    assert cancelled == 3
+
+
+async def test_a_partition_whose_driver_the_client_library_cancels_is_driven_anew(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, cancelled = Leader._send, 0
+
+    async def send(leader: Leader, slotted: Any, action: Any) -> None:
+        nonlocal cancelled
+        if cancelled < 2:
+            cancelled += 1
+            raise asyncio.CancelledError
+        await real(leader, slotted, action)
+
+    monkeypatch.setattr(Leader, "_send", send)
+    async with bench.running(await bench.worker("maker", gate_seconds=0.1)):
+        await bench.write(create=12)
+        await until(bench.drained, "everything is acknowledged")
+    assert cancelled == 2
 
 
 async def test_a_follower_that_was_away_during_a_wipe_gets_what_it_lacks_and_others_no_more(

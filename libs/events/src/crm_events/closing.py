@@ -1,6 +1,7 @@
-"""Closing clients of the broker, in whatever state they are."""
+"""Closing clients of the broker, in whatever state they are; and the cancellations that they let out."""
 
 import asyncio
+from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -46,3 +47,9 @@ async def _disconnected(client: AIOKafkaConsumer | AIOKafkaProducer, what: str) 
 
 
 __all__ = ["closed"]
+
+
+def is_stray(error: BaseException, task: "asyncio.Task[Any] | None" = None) -> bool:
+    """Whether this is a cancellation that nobody asked for: aiokafka lets such out. task: who got it; the present one unless given."""
+    asked = task or asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and (asked is None or not asked.cancelling())

@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 from crm_contracts import Registry, control, registry
 from crm_database import Database
 from crm_events import heartbeat, topics
-from crm_events.closing import closed
+from crm_events.closing import closed, is_stray
 from crm_events.consumer.consumer import Consumer
 from crm_events.months import make_months
 from crm_events.observing import Observing
@@ -95,8 +95,7 @@ class Worker:
         try:
             await work
         except (Exception, asyncio.CancelledError) as error:
-            task = asyncio.current_task()
-            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+            if isinstance(error, asyncio.CancelledError) and not is_stray(error):
                 raise
             # A cancellation that nobody asked for came out of a library: it ends the part like any error, and never silently.
             self._failed = f"{type(error).__name__}: {error}"

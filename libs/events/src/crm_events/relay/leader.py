@@ -12,8 +12,9 @@ from aiokafka.errors import KafkaError
 
 from crm_contracts import Envelope, Topic
 from crm_events import metrics, topics
+from crm_events.closing import is_stray
 from crm_events.relay import rules
-from crm_events.relay.ledger import RANGE_LIMIT, Ledger, Slot
+from crm_events.relay.ledger import RANGE_LIMIT, Ledger, LockLost, Slot
 from crm_events.relay.opening import Slotted, opened
 from crm_events.relay.sender import BATCH_RECORDS, NotAcknowledged, Sender, Unsendable
 from crm_events.reports import GroupReport
@@ -139,7 +140,13 @@ class Leader:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None and not self._failed.done():
+        error: BaseException | None
+        if task.cancelled():
+            # One that nobody asked for: a partition without its driver would be silent for good.
+            error = None if task.cancelling() else LockLost("a part of the relay was cancelled from within")
+        else:
+            error = task.exception()
+        if error is not None and not self._failed.done():
             self._failed.set_exception(error)
             self.wake.set()
 
@@ -270,17 +277,21 @@ class Leader:
 
     async def _look(self, slotted: Slotted, look: rules.Look) -> None:
         stream = slotted.stream
-        offset = await self.ledger.offset(stream.id, look.number)
-        there, failed = False, False
-        if offset is not None:
-            try:
+        offset, there, failed = None, False, True
+        try:
+            offset = await self.ledger.offset(stream.id, look.number)
+            if offset is not None:
                 there = await self.sender.look(*slotted.slot, offset, stream.id, look.number)
-            except (KafkaError, OSError, TimeoutError) as error:
-                failed = True
-                _log.info("could not look", topic=slotted.slot[0], offset=offset, cause=repr(error))
-        if slotted.stream is stream:
-            slotted.state = rules.looked(slotted.state, look.group, offset if there else None, failed=failed)
-        slotted.changed.set()
+            failed = False
+        except (KafkaError, OSError, TimeoutError, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and not is_stray(error):
+                raise
+            _log.info("could not look", topic=slotted.slot[0], offset=offset, cause=repr(error))
+        finally:
+            # However it ended: a look that is never over would keep the partition from sending anything for good.
+            if slotted.stream is stream:
+                slotted.state = rules.looked(slotted.state, look.group, offset if there else None, failed=failed)
+            slotted.changed.set()
 
     async def _start_stream(self, slotted: Slotted, reason: str, *, above: str) -> None:
         """Rule 12. Nothing is in flight on a partition that was just opened; one that is loses its driver first."""
