@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaConnectionError
 from crm_contracts import control
 from crm_events import topics
 from crm_events.closing import closed
+from crm_events.relay.ledger import Ledger, LockLost
 
 from .conftest import Bench, until
 
@@ -109,3 +110,23 @@ async def test_a_part_that_is_cancelled_from_within_fails_the_workers_health_and
         await until(told, "the worker says that a part of it failed")
         assert not other_ended
     assert other_ended
+
+
+class Ended:
+    """A connection of the driver's that ends, or doesn't, between preparing a statement and executing it."""
+
+    def __init__(self, ended: bool) -> None:
+        self.ended = ended
+
+    async def fetch(self, *_: object) -> None:
+        raise AttributeError("'NoneType' object has no attribute 'bind_execute'")
+
+    def is_closed(self) -> bool:
+        return self.ended
+
+
+async def test_a_connection_that_ends_in_mid_statement_is_a_lost_lock_and_a_mistake_of_ours_is_not() -> None:
+    with pytest.raises(LockLost):
+        await Ledger(Ended(ended=True), "maker").server()  # type: ignore[arg-type]
+    with pytest.raises(AttributeError):
+        await Ledger(Ended(ended=False), "maker").server()  # type: ignore[arg-type]

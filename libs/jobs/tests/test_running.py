@@ -1,25 +1,19 @@
 """Jobs run to their end, once, whatever dies on the way."""
 
 import asyncio
-import contextlib
-from typing import Any
 
-import asyncpg
 import pytest
 
 from crm_jobs import Job, rules, runner
 from crm_jobs.rules import LeaseLost
 from crm_jobs.store import Due
 from crm_kernel import Unavailable
+from crm_testing.dying import How, killed_at
 
 from .conftest import Works
 from .mill import HANDFUL, MILL, MillClosed
 
 pytestmark = pytest.mark.requirement("PL-40")
-
-
-class Killed(BaseException):
-    """What `kill -9` is to the code: it goes no further."""
 
 
 async def test_a_job_is_done_in_steps_and_its_rows_say_what_became_of_each(works: Works) -> None:
@@ -52,47 +46,15 @@ async def test_what_a_job_is_given_is_read_part_by_part_and_forgotten_at_the_end
     assert await works.running.rows("SELECT * FROM job_input") == []
 
 
-@contextlib.contextmanager
-def killed_at(nth: int, how: str, patch: pytest.MonkeyPatch) -> Any:
-    """The n-th thing that is asked of the database from now on is never answered. how: the process dies before it or after it, or
-    the connection does. Yields what was asked."""
-    asked: list[str] = []
-
-    def dying(name: str) -> Any:
-        original = getattr(asyncpg.Connection, name)
-
-        async def call(connection: Any, query: str, *values: Any, **options: Any) -> Any:
-            if query.startswith("ROLLBACK"):
-                return await original(connection, query, *values, **options)
-            asked.append(query.strip().split("\n")[0])
-            if len(asked) != nth:
-                return await original(connection, query, *values, **options)
-            if how == "connection":
-                connection.terminate()
-                return await original(connection, query, *values, **options)
-            if how == "after":
-                await original(connection, query, *values, **options)
-            connection.terminate()
-            raise Killed
-
-        return call
-
-    with patch.context() as patched:
-        for name in ("execute", "fetch", "fetchrow", "fetchval"):
-            patched.setattr(asyncpg.Connection, name, dying(name))
-        yield asked
-
-
 @pytest.mark.parametrize("how", ["before", "after", "connection"])
 async def test_killed_between_any_two_statements_no_grain_is_lost_or_doubled(
-    works: Works, monkeypatch: pytest.MonkeyPatch, how: str
+    works: Works, monkeypatch: pytest.MonkeyPatch, how: How
 ) -> None:
     nth, seen = 0, 0
     while True:
         nth += 1
         job = await works.asks(2 * HANDFUL, stones=[1])
-        dying = killed_at(nth, how, monkeypatch)
-        with dying as asked, contextlib.suppress(Killed, asyncpg.InterfaceError, OSError):
+        with killed_at(nth, how, monkeypatch) as asked:
             await works.runner().run_due()
         seen = max(seen, len(asked))
         await works.time_passes()

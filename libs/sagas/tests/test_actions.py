@@ -1,9 +1,7 @@
 """Sagas on a database: what was decided and what is told of it are one, whatever dies in between and whoever comes at once."""
 
 import asyncio
-import contextlib
 import datetime as dt
-from collections.abc import Iterator
 
 import asyncpg
 import pytest
@@ -14,6 +12,7 @@ from crm_sagas.deadlines import LOOK_EVERY
 from crm_sagas.rules import FIRST_PATIENCE, TRIES
 from crm_sagas.tables import metadata
 from crm_testing.declared import require_declared
+from crm_testing.dying import How, killed_at
 
 from .conftest import HOUSE, NOW, Moving
 
@@ -112,40 +111,9 @@ async def test_a_kind_that_this_program_does_not_know_waits_for_one_that_does(mo
     assert len(await moving.told(saga)) == 1
 
 
-class Killed(BaseException):
-    """What `kill -9` is to the code: it goes no further."""
-
-
-@contextlib.contextmanager
-def killed_at(nth: int, how: str, patch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """The n-th thing that is asked of the database from now on is never answered. how: the process dies before it, or after it."""
-    asked: list[str] = []
-
-    def dying(name: str) -> object:
-        original = getattr(asyncpg.Connection, name)
-
-        async def call(connection: asyncpg.Connection, query: str, *values: object, **options: object) -> object:
-            if query.startswith("ROLLBACK"):
-                return await original(connection, query, *values, **options)
-            asked.append(query.strip().split("\n")[0])
-            if len(asked) != nth:
-                return await original(connection, query, *values, **options)
-            if how == "after":
-                await original(connection, query, *values, **options)
-            connection.terminate()
-            raise Killed
-
-        return call
-
-    with patch.context() as patched:
-        for name in ("execute", "fetch", "fetchrow", "fetchval"):
-            patched.setattr(asyncpg.Connection, name, dying(name))
-        yield asked
-
-
 @pytest.mark.parametrize("how", ["before", "after"])
 async def test_killed_between_any_two_statements_a_saga_is_decided_and_told_of_together(
-    moving: Moving, monkeypatch: pytest.MonkeyPatch, how: str
+    moving: Moving, monkeypatch: pytest.MonkeyPatch, how: How
 ) -> None:
     schedule = deadlines([HOUSE])
     nth, seen = 0, 0
@@ -156,7 +124,7 @@ async def test_killed_between_any_two_statements_a_saga_is_decided_and_told_of_t
         saga = await moving.start([("van",), ("key",)])
         # The news come when the deadline was looked at.
         due = moving.now = NOW + FIRST_PATIENCE
-        with killed_at(nth, how, monkeypatch) as asked, contextlib.suppress(Killed, asyncpg.InterfaceError, OSError):
+        with killed_at(nth, how, monkeypatch) as asked:
             await schedule.run(moving.database, due)
             await moving.news(saga, "van", attempt=2)
         seen = max(seen, len(asked))

@@ -1,11 +1,9 @@
 """A leaver's customers and contacts go to the successor (ID-6): all of them, once, whatever is told twice, late, or dies on the way."""
 
 import asyncio
-import contextlib
 import datetime as dt
 from typing import Any
 
-import asyncpg
 import pytest
 from services.customers.tests.conftest import make_contact, make_customer
 
@@ -14,6 +12,7 @@ from crm_jobs import Runner
 from crm_jobs.rules import MAX_OPEN
 from crm_records.hand_over import rules, work
 from crm_records.hand_over.rules import Place, may_end
+from crm_testing.dying import How, killed_at
 from crm_testing.leaving import Leaving
 from crm_testing.service import Caller, Running
 
@@ -383,13 +382,9 @@ async def test_its_job_counts_for_nobody_and_is_not_ended_as_a_job(
     assert (await admin("POST", "/customers/batch-jobs", json={"mode": "create", "rows": rows})).status == 202
 
 
-class Killed(BaseException):
-    """What `kill -9` is to the code: it goes no further."""
-
-
 @pytest.mark.parametrize("how", ["before", "after"])
 async def test_killed_between_any_two_statements_each_record_changes_hands_once(
-    customers: Running, admin: Caller, monkeypatch: pytest.MonkeyPatch, how: str
+    customers: Running, admin: Caller, monkeypatch: pytest.MonkeyPatch, how: How
 ) -> None:
     people = customers.people
     nth, seen = 0, 0
@@ -401,8 +396,7 @@ async def test_killed_between_any_two_statements_each_record_changes_hands_once(
         made = [await make_customer(admin, f"Customer {n}", owner_id=str(people.rep.id)) for n in range(HANDFUL + 1)]
         await leaving.status(people.rep, "dismissed", epoch=epoch)
         await leaving.asked()
-        asked: list[str] = []
-        with dying(nth, how, monkeypatch, asked), contextlib.suppress(Killed, asyncpg.InterfaceError, OSError):
+        with killed_at(nth, how, monkeypatch) as asked:
             await Runner(customers.database, customers.service.jobs.kinds, customers.clock).run_due()  # type: ignore[union-attr]
         seen = max(seen, len(asked))
         await leaving.time_passes()
@@ -414,29 +408,3 @@ async def test_killed_between_any_two_statements_each_record_changes_hands_once(
         if len(asked) < nth:
             break
     assert seen >= 30, asked
-
-
-@contextlib.contextmanager
-def dying(nth: int, how: str, patch: pytest.MonkeyPatch, asked: list[str]) -> Any:
-    """The n-th thing that is asked of the database is never answered: the process dies before it, or after it."""
-
-    def replaced(name: str) -> Any:
-        original = getattr(asyncpg.Connection, name)
-
-        async def call(connection: Any, query: str, *values: Any, **options: Any) -> Any:
-            if query.startswith("ROLLBACK"):
-                return await original(connection, query, *values, **options)
-            asked.append(query.strip().split("\n")[0])
-            if len(asked) != nth:
-                return await original(connection, query, *values, **options)
-            if how == "after":
-                await original(connection, query, *values, **options)
-            connection.terminate()
-            raise Killed
-
-        return call
-
-    with patch.context() as patched:
-        for name in ("execute", "fetch", "fetchrow", "fetchval"):
-            patched.setattr(asyncpg.Connection, name, replaced(name))
-        yield
