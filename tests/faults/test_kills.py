@@ -20,7 +20,7 @@ from .gate import FULL, held
 from .load import Answered, Load
 
 #: Answered writes between two faults.
-BETWEEN = 750 if FULL else 20
+BETWEEN = 780 if FULL else 20
 ROUNDS = 20 if FULL else 1
 #: Of these rounds PostgreSQL and the broker are killed in every fourth, and the log is wiped in every tenth.
 SELDOM, WIPED = 4, 10
@@ -94,6 +94,7 @@ def test_whatever_dies_nothing_that_was_answered_is_lost_doubled_or_miscounted(v
     assert set(died) == {*victim.processes, "postgres", "broker", "broker's log"}
     company.stack.wait_ready()
     assert load.answered.again > 0, "somebody noticed the faults"
+    assert load.answered.writes >= (100_000 if FULL else BETWEEN)
     held(
         "G1",
         broker="embedded broker" if victim.kafka is None else "Apache Kafka",
