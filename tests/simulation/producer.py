@@ -251,13 +251,13 @@ class Relay:
         found = None if offset is None else self.broker.at(pending.slot, offset)
         there = found is not None and (found.stream, found.number) == (stream, pending.look.number)
         self.partitions[pending.slot] = rules.looked(
-            self.partitions[pending.slot], pending.look.group, offset if there else None
+            self.partitions[pending.slot], pending.look.group, pending.look.number, offset if there else None
         )
 
     def look_failed(self, pending: Pending) -> None:
         assert pending.look is not None
         self.partitions[pending.slot] = rules.looked(
-            self.partitions[pending.slot], pending.look.group, None, failed=True
+            self.partitions[pending.slot], pending.look.group, pending.look.number, None, failed=True
         )
 
     def start_stream(self, slot: Slot) -> None:

@@ -17,6 +17,7 @@ from crm_contracts import Envelope
 from crm_database import WriteSession
 from crm_events import Worker
 from crm_events.consumer import rules as consumer_rules
+from crm_events.consumer.partition import PartitionReader
 from crm_events.relay import rules as relay_rules
 from crm_events.relay.leader import Leader
 from crm_events.relay.ledger import Ledger, LockLost
@@ -118,6 +119,32 @@ async def test_a_look_that_the_client_library_cancels_keeps_nothing_from_being_s
     assert cancelled == 3
 
 
+async def test_what_was_wiped_comes_again_however_long_looks_take(
+    wipeable: tuple[Bench, EmbeddedBroker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One group or another reports again before the last look into the log is over: nobody waits for all of them."""
+    bench, broker = wipeable
+    real = Sender.look
+
+    async def look(sender: Sender, topic: str, partition: int, offset: int, stream: uuid.UUID, number: int) -> bool:
+        found = await real(sender, topic, partition, offset, stream, number)
+        async with sender._looking:
+            await asyncio.sleep(0.2)
+        return found
+
+    groups = [f"follower.{name}" for name in ("one", "two", "three")]
+    monkeypatch.setattr(consumer_rules, "REPORT_SECONDS", 0.2)
+    async with bench.running(await bench.worker("maker", gate_seconds=0.1)):
+        await bench.write(create=12)
+        await until(bench.drained, "everything is acknowledged")
+    await _wipe(broker)
+    monkeypatch.setattr(Sender, "look", look)
+    reactions = [following(bench.things, group) for group in groups]
+    async with bench.running(await bench.worker("maker"), await bench.worker("follower", reactions)):
+        for group in groups:
+            await bench.followed("follower", group)
+
+
 async def test_a_partition_whose_driver_the_client_library_cancels_is_driven_anew(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,6 +161,26 @@ async def test_a_partition_whose_driver_the_client_library_cancels_is_driven_ane
     async with bench.running(await bench.worker("maker", gate_seconds=0.1)):
         await bench.write(create=12)
         await until(bench.drained, "everything is acknowledged")
+    assert cancelled == 2
+
+
+async def test_a_reader_that_the_client_library_cancels_reads_anew(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, cancelled = PartitionReader._read, 0
+
+    async def read(reader: PartitionReader) -> Any:
+        nonlocal cancelled
+        if cancelled < 2:
+            cancelled += 1
+            raise asyncio.CancelledError
+        return await real(reader)
+
+    monkeypatch.setattr(PartitionReader, "_read", read)
+    follower = await bench.worker("follower", [following(bench.things, GROUP)])
+    async with bench.running(await bench.worker("maker", gate_seconds=0.1), follower):
+        await bench.write(create=12)
+        await bench.followed("follower", GROUP)
     assert cancelled == 2
 
 

@@ -63,10 +63,50 @@ def test_what_two_groups_lack_is_put_back_from_the_smaller_watermark() -> None:
     assert looks == (relay.Look("a", 7),)
     assert relay.next_action(state, 0) is None  # Not before it was looked.
     state, _ = relay.hear(state, report("b", watermark=3))
-    state = relay.looked(relay.looked(state, "a", None), "b", None)
+    # What one lacks is gone for the other too: nobody waits for the second look, and nothing comes of it afterwards.
+    state = relay.looked(state, "a", 7, None)
     assert relay.next_action(state, 0) == relay.PutBack(4, 8)
+    assert relay.looked(state, "b", 4, None) == state
     state = relay.was_put_back(state, 4)
     assert relay.next_action(state, 0) == relay.Send(4, 10)
+
+
+@pytest.mark.parametrize("found_at", [None, 30])
+def test_however_long_looks_take_a_partition_does_not_stand_still(found_at: int | None) -> None:
+    """Each group reports again before the look for the next is over, so that somebody is looked at all the time."""
+    groups = ["a", "b", "c"]
+    state, owed = dataclasses.replace(OPEN, groups=frozenset(groups)), []
+    done: list[relay.Send | relay.PutBack | None] = []
+    for _ in range(4):
+        for group in groups:
+            state, looks = relay.hear(state, report(group, watermark=3, position=20))
+            owed += looks
+            if len(owed) > 1:
+                look = owed.pop(0)
+                assert isinstance(look, relay.Look)
+                state = relay.looked(state, look.group, look.number, found_at)
+            assert state.looking or state.lacking
+            done.append(relay.next_action(state, 0))
+    assert (relay.PutBack(4, 8) if found_at is None else relay.Send(9, 10)) in done
+
+
+def test_a_look_for_an_earlier_report_says_nothing_of_a_later_one() -> None:
+    state, _ = relay.hear(OPEN, report("a", watermark=6))
+    assert relay.looked(state, "a", 5, None) == state
+    assert relay.looked(state, "b", 7, None) == state
+
+
+def test_a_group_that_catches_up_holds_sending_up_again_when_it_misses_something_later() -> None:
+    state, _ = relay.hear(OPEN, report("a", watermark=3, position=20))
+    state = relay.looked(state, "a", 4, 30)
+    assert relay.next_action(state, 0) == relay.Send(9, 10)
+    state, (again,) = relay.hear(state, report("a", watermark=4, position=20))
+    assert again == relay.Look("a", 5)
+    assert relay.next_action(state, 0) == relay.Send(9, 10)
+    state = relay.looked(state, "a", 5, 31)
+    state, _ = relay.hear(state, report("a", watermark=5, lacking=False))
+    state, _ = relay.hear(state, report("a", watermark=6))
+    assert relay.next_action(state, 0) is None
 
 
 @pytest.mark.parametrize(
@@ -76,7 +116,7 @@ def test_a_record_that_lies_ahead_of_the_group_is_not_sent_again(
     found_at: int | None, position: int, put_back: bool
 ) -> None:
     state, _ = relay.hear(OPEN, report(watermark=3, position=position))
-    state = relay.looked(state, "a", found_at)
+    state = relay.looked(state, "a", 4, found_at)
     assert isinstance(relay.next_action(state, 0), relay.PutBack) is put_back
 
 
@@ -88,7 +128,7 @@ def test_what_still_waits_in_the_outbox_is_not_missing() -> None:
 def test_nothing_else_is_done_while_a_batch_is_in_flight() -> None:
     state = relay.sending(OPEN, 9, 10)
     state, _ = relay.hear(state, report(watermark=3))
-    state = relay.looked(state, "a", None)
+    state = relay.looked(state, "a", 4, None)
     assert relay.next_action(state, 0) is None
     state = relay.stored(state)
     assert (state.next, state.acknowledged) == (11, 10)

@@ -46,10 +46,15 @@ async def _disconnected(client: AIOKafkaConsumer | AIOKafkaProducer, what: str) 
         _log.info("a client of the broker stays connected", client=what, cause=repr(error))
 
 
-__all__ = ["closed"]
-
-
 def is_stray(error: BaseException, task: "asyncio.Task[Any] | None" = None) -> bool:
     """Whether this is a cancellation that nobody asked for: aiokafka lets such out. task: who got it; the present one unless given."""
     asked = task or asyncio.current_task()
     return isinstance(error, asyncio.CancelledError) and (asked is None or not asked.cancelling())
+
+
+def failure_of(task: "asyncio.Task[Any]", stray: Exception) -> BaseException | None:
+    """Why a task that was to go on has ended: its exception; `stray` when it was cancelled though nobody asked for it; None when
+    somebody did, or it came to its end."""
+    if task.cancelled():
+        return None if task.cancelling() else stray
+    return task.exception()

@@ -61,6 +61,7 @@ _PROBLEM = {
 _EVERYWHERE: tuple[type[Refusal], ...] = (
     Malformed,
     Invalid,
+    problems.HeadersTooLarge,
     TokenInvalid,
     NotAppliedYet,
     problems.Failed,
@@ -178,7 +179,8 @@ def _example(refusal: type[Refusal]) -> dict[str, Any]:
         "status": refusal.status,
         "code": refusal.code,
         "detail": refusal.title,
-        "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
+        # What can't even be read has no trace.
+        "trace_id": None if refusal is problems.HeadersTooLarge else "4bf92f3577b34da6a3ce929d0e0e4736",
     }
 
 

@@ -42,6 +42,14 @@ class MediaTypeUnsupported(Refusal):
     title = "The body is not of the expected media type"
 
 
+class HeadersTooLarge(Refusal):
+    """431: the address and the headers are more than the gateway reads. It answers by itself, so no service raises this."""
+
+    status = 431
+    code = "headers.too_large"
+    title = "The headers are too large"
+
+
 class NotUnique(Conflict):
     """409: a value that must be unique is taken, seen only when both wrote at once."""
 

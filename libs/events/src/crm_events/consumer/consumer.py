@@ -10,7 +10,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from crm_contracts import control
 from crm_database import DATABASE_ERRORS, Database, WriteContext
-from crm_events.closing import closed
+from crm_events.closing import closed, failure_of
 from crm_events.consumer import letters, rules, store
 from crm_events.consumer.apply import Applier, GroupStopped
 from crm_events.consumer.partition import PartitionReader
@@ -137,9 +137,10 @@ class Consumer:
                 task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        if task.cancelled() or self._failed is None or self._failed.done():
+        if self._failed is None or self._failed.done():
             return
-        error = task.exception()
+        # A partition without its reader would be silent until the process ends.
+        error = failure_of(task, KafkaError("a reader was cancelled from within"))
         if error is not None:
             if not isinstance(error, (GroupStopped, KafkaError, *DATABASE_ERRORS)):
                 error = GroupStopped(f"{type(error).__name__}: {error}")

@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 
 from crm_contracts import Envelope, Topic
 from crm_events import metrics, topics
-from crm_events.closing import is_stray
+from crm_events.closing import failure_of, is_stray
 from crm_events.relay import rules
 from crm_events.relay.ledger import RANGE_LIMIT, Ledger, LockLost, Slot
 from crm_events.relay.opening import Slotted, opened
@@ -140,12 +140,8 @@ class Leader:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        error: BaseException | None
-        if task.cancelled():
-            # One that nobody asked for: a partition without its driver would be silent for good.
-            error = None if task.cancelling() else LockLost("a part of the relay was cancelled from within")
-        else:
-            error = task.exception()
+        # A partition without its driver would be silent for good.
+        error = failure_of(task, LockLost("a part of the relay was cancelled from within"))
         if error is not None and not self._failed.done():
             self._failed.set_exception(error)
             self.wake.set()
@@ -288,9 +284,11 @@ class Leader:
                 raise
             _log.info("could not look", topic=slotted.slot[0], offset=offset, cause=repr(error))
         finally:
-            # However it ended: a look that is never over would keep the partition from sending anything for good.
+            # However it ended: a look that is never over would keep its group from being looked at again.
             if slotted.stream is stream:
-                slotted.state = rules.looked(slotted.state, look.group, offset if there else None, failed=failed)
+                slotted.state = rules.looked(
+                    slotted.state, look.group, look.number, offset if there else None, failed=failed
+                )
             slotted.changed.set()
 
     async def _start_stream(self, slotted: Slotted, reason: str, *, above: str) -> None:

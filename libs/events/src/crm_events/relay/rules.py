@@ -13,7 +13,7 @@ events back is then one small update. The simulation keeps the set that the rule
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 #: Rule 9: how long a new leader waits for the reports of every registered group, in seconds.
 GATE_SECONDS = 5.0
@@ -56,6 +56,8 @@ class Partition:
     in_flight: tuple[int, int] | None = None
     #: Reports whose record is being looked up in the log.
     looking: Mapping[str, Report] = field(default_factory=lambda: MappingProxyType({}))
+    #: Groups that miss a number and were looked at for it, without its being gone: their next looks hold up nothing.
+    looked_at: frozenset[str] = frozenset()
     #: Watermarks of the groups that lack what follows.
     lacking: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     #: A numbering that has to be replaced: nothing is numbered or sent any more.
@@ -160,29 +162,43 @@ def hear(partition: Partition, report: Report) -> Decision:
     if report.stream < partition.stream:
         report = replace(report, stream=partition.stream, watermark=0)
     partition = replace(partition, heard=partition.heard | {report.group})
-    if not is_missing(partition, report) or report.group in partition.looking:
+    if not is_missing(partition, report):
+        return replace(partition, looked_at=partition.looked_at - {report.group}), ()
+    # Who is being looked at already, or is known to lack what follows, gets it with what comes of that.
+    if report.group in partition.looking or report.group in partition.lacking:
         return partition, ()
     looking = MappingProxyType({**partition.looking, report.group: report})
     return replace(partition, looking=looking), (Look(report.group, report.watermark + 1),)
 
 
-def looked(partition: Partition, group: str, found_at: int | None, *, failed: bool = False) -> Partition:
-    """The look-up for a group's report came back; `failed`: it could not be made, the next report asks again."""
-    report = partition.looking[group]
-    looking = MappingProxyType({name: kept for name, kept in partition.looking.items() if name != group})
-    partition = replace(partition, looking=looking)
-    if failed or not is_missing(partition, report) or will_come(report, found_at):
+def looked(partition: Partition, group: str, number: int, found_at: int | None, *, failed: bool = False) -> Partition:
+    """The look-up of `number` for a group's report came back; `failed`: it could not be made, the next report asks again.
+
+    One that nobody waits for any more changes nothing. When a record is gone, everybody else who is being looked at is taken to lack
+    what follows too: it is one log, and who has what comes again ignores it.
+    """
+    report = partition.looking.get(group)
+    if report is None or report.watermark + 1 != number:
         return partition
-    return replace(partition, lacking=MappingProxyType({**partition.lacking, group: report.watermark}))
+    looking = MappingProxyType({name: kept for name, kept in partition.looking.items() if name != group})
+    if failed or not is_missing(partition, report) or will_come(report, found_at):
+        return replace(partition, looking=looking, looked_at=partition.looked_at | {group})
+    lack = {report.group: report.watermark, **{name: other.watermark for name, other in looking.items()}}
+    return replace(partition, looking=MappingProxyType({}), lacking=MappingProxyType({**partition.lacking, **lack}))
 
 
 def next_action(partition: Partition, now: float) -> Send | PutBack | None:
-    """What to do on this partition now (rules 3, 8, 9). One thing at a time: nothing while a batch is in flight."""
-    if partition.broken or partition.in_flight is not None or partition.looking or not may_send(partition, now):
+    """What to do on this partition now (rules 3, 8, 9). One thing at a time: nothing while a batch is in flight.
+
+    Putting back waits for no look, and sending only for the first that a missing number leads to (a warm start sends no more than what
+    is lacking). If they waited for all, a partition could stand still for good: where looks take long, somebody's next report is there
+    before the last look is over.
+    """
+    if partition.broken or partition.in_flight is not None or not may_send(partition, now):
         return None
     if partition.lacking:
         return PutBack(min(partition.lacking.values()) + 1, partition.acknowledged)
-    if partition.next > partition.head:
+    if partition.next > partition.head or not partition.looking.keys() <= partition.looked_at:
         return None
     return Send(partition.next, partition.head)
 
@@ -211,8 +227,9 @@ def stored(partition: Partition) -> Partition:
 
 
 def was_put_back(partition: Partition, first: int) -> Partition:
-    """Numbers from `first` on are in the outbox again, and that is committed."""
-    return replace(partition, next=min(partition.next, first), lacking=MappingProxyType({}))
+    """Numbers from `first` on are in the outbox again, and that is committed. What was being looked up lies elsewhere soon."""
+    none: Mapping[str, Any] = MappingProxyType({})
+    return replace(partition, next=min(partition.next, first), lacking=none, looking=none, looked_at=frozenset())
 
 
 def renumber_from(head: int, stream: str, applied: Mapping[str, tuple[str, int] | None]) -> int:

@@ -26,6 +26,8 @@ BATCH_BYTES = 920_000
 BATCH_RECORDS = 1_000
 SEND_SECONDS = 15.0
 LOOK_SECONDS = 3.0
+#: How often a look asks whether the log ends before it, milliseconds.
+LOOK_POLL_MS = 20
 
 _log = structlog.get_logger("crm_events")
 
@@ -140,7 +142,7 @@ class Sender:
         until = clock.monotonic() + LOOK_SECONDS
         while clock.monotonic() < until:
             try:
-                got = await reader.getmany(at, timeout_ms=200, max_records=1)
+                got = await reader.getmany(at, timeout_ms=LOOK_POLL_MS, max_records=1)
             except OffsetOutOfRangeError:
                 return None
             if got.get(at):

@@ -79,7 +79,9 @@ BY_STATUS = (
     Refusal("length.required", 411, "The length must be said", "Send a Content-Length with a body of this kind."),
     Refusal("body.too_large", 413, "The body is too large", "It exceeds what this operation takes."),
     Refusal("rate.limited", 429, "Too many requests", "Wait for the time that Retry-After says.", _SOON),
-    Refusal("headers.too_large", 431, "The headers are too large", "Send fewer or shorter headers."),
+    Refusal(
+        "headers.too_large", 431, "The headers are too large", "Send fewer or shorter headers, or a shorter address."
+    ),
     Refusal("service.failed", 502, "The service gave no usable answer", "Its answer could not be read."),
     Refusal("service.unavailable", 503, "The service is not available", "Try again in a moment.", _SOON),
     Refusal("service.timeout", 504, "The service took too long", "It did not answer in time."),
