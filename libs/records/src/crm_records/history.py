@@ -115,7 +115,7 @@ async def _whole(session: ReadSession, rows: Sequence[asyncpg.Record]) -> list[M
     """The rows, with what of them lies in the archive."""
     archived = await completed(session, rows)
     return [
-        row
+        dict(row.items())
         if (data := archived.get(row["event_id"])) is None
         else {
             **row,

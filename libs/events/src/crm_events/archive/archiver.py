@@ -65,6 +65,11 @@ _FRAMES = """
 SELECT file, start, length, first, last, events, sha256 FROM journal_frame WHERE month = $1 AND first > $2
 ORDER BY first LIMIT $3
 """
+#: Behind which event the next file begins, and how many there are.
+_STANDING = """
+SELECT coalesce((SELECT last FROM journal_frame WHERE month = $1 ORDER BY first DESC LIMIT 1), $2) AS last,
+  (SELECT count(DISTINCT file) FROM journal_frame WHERE month = $1) AS files
+"""
 _NO_ID = uuid.UUID(int=0)
 
 _log = structlog.get_logger("crm_events")
@@ -158,12 +163,7 @@ class Archiver:
 
     async def _write_file(self, month: dt.date, folder: str, table: str, aside: str) -> bool:
         """Write the next file, read it back, note it; False when there is no more."""
-        last, number = await self.connection.fetchrow(
-            "SELECT (SELECT max(last) FROM journal_frame WHERE month = $1), "
-            "(SELECT count(DISTINCT file) FROM journal_frame WHERE month = $1)",
-            month,
-        )
-        behind = last or _NO_ID
+        ((behind, number),) = await self.connection.fetch(_STANDING, month, _NO_ID)
         file, content, frames = f"{folder}/{number + 1:06}.ndjson.gz", bytearray(), list[Frame]()
         while len(content) < FILE_BYTES:
             rows = await self.connection.fetch(

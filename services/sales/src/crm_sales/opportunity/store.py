@@ -69,4 +69,5 @@ async def stage_facts(session: ReadSession, opportunity_id: uuid.UUID) -> list[M
 
 def _whole(row: asyncpg.Record, data: Mapping[str, Any] | None) -> Mapping[str, Any]:
     """data: from the archive; what an archived row keeps itself is all but the actor and the stage."""
-    return row if data is None else {**row, "actor": data["actor"], "stage_id": data["state"]["stage_id"]}
+    found = dict(row.items())
+    return found if data is None else {**found, "actor": data["actor"], "stage_id": data["state"]["stage_id"]}
