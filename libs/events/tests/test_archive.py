@@ -2,19 +2,22 @@
 
 import asyncio
 import datetime as dt
+import http.server
 import signal
 import subprocess
 import sys
+import threading
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import asyncpg
 import orjson
 import pytest
 
+from crm_contracts import Envelope
 from crm_events.archive import ArchiveDamaged, ArchiveUnreachable, Storage, contents, keep_in
 from crm_events.archive import archiver as archiving
 from crm_events.archive.archiver import Archiver, archiver, due, months
@@ -24,6 +27,7 @@ from crm_events.archive.keeping import archive_due
 from crm_events.months import bounds
 from crm_events.reaction import groups_of
 from crm_events.reconcile import reconcile
+from crm_events.relay.ledger import Ledger
 from crm_events.resync import walk
 from crm_kernel.ids import first_id_at
 from crm_testing.servers import MakeDatabase
@@ -37,7 +41,8 @@ ODD = '{"state": {"sum": 1.00, "big": 123456789012345678901234567890, "text": "a
 
 _INSERT = """
 INSERT INTO journal (event_id, topic, type, subject, version, time, occurred_at, write_id, actor_id, traceparent, data)
-SELECT e.id, $5::text, $5::text || '.changed.v1', e.subject, e.version, $3, $3::timestamptz - interval '1.000001 s', gen_random_uuid(), e.actor,
+SELECT e.id, $5::text, $5::text || '.changed.v1', e.subject, e.version, $3, $3::timestamptz - interval '1.000001 s',
+  gen_random_uuid(), e.actor,
   'a, "data": b', $4::text::jsonb || jsonb_build_object(
     'version', e.version, 'actor', jsonb_build_object('kind', 'user', 'id', e.actor), 'changes', CASE
     WHEN e.version % 2 = 0 THEN '{"owner_id": {"old": null, "new": null}}'::jsonb ELSE '{"name": {"old": 1, "new": 2}}' END)
@@ -268,6 +273,7 @@ async def test_killed_at_any_step_of_bringing_back_it_goes_on_and_nothing_is_los
 
 _VICTIM = """
 import asyncio, datetime as dt, os, signal, sys
+from crm_contracts import Envelope
 from crm_events.archive import archiver as archiving, Storage
 from crm_contracts import Registry, Topic
 dsn, url, what, step = sys.argv[1:]
@@ -585,3 +591,98 @@ async def test_an_event_that_is_in_no_file_is_not_passed_over(old: Old) -> None:
         with pytest.raises(ArchiveUnreachable, match="CRM_ARCHIVE_URL"):
             await contents(at_work.connection, None, [bounds(JANUARY)[0]])
         assert await contents(at_work.connection, None, []) == {}
+
+
+async def test_archived_events_are_sent_again_as_they_were(old: Old) -> None:
+    """A consumer's database was restored to before they were archived: the relay puts their numbers back (rule 8)."""
+    stream = await _published(old)
+    whole = await _sendable(old, stream, old.storage)
+    async with old.archiver() as at_work:
+        await at_work.archive(JANUARY, NOW)
+    assert await _sendable(old, stream, old.storage) == whole
+    assert len(whole) == 950
+    with pytest.raises(ArchiveUnreachable):
+        await _sendable(old, stream, None)
+
+
+async def _sendable(old: Old, stream: uuid.UUID, storage: Storage | None) -> list[Envelope]:
+    ledger = await Ledger.connect(old.bench.dsns["maker"], "maker", storage)
+    assert ledger is not None
+    try:
+        return await ledger.numbered(stream, 1, 950)
+    finally:
+        await ledger.close()
+
+
+class _Bucket(http.server.BaseHTTPRequestHandler):
+    """As much of S3's interface as archives use."""
+
+    kept: ClassVar[dict[str, bytes]] = {}
+
+    def do_PUT(self) -> None:
+        self.kept[self.path] = self.rfile.read(int(self.headers["content-length"]))
+        self._answer(200, b"")
+
+    def do_GET(self) -> None:
+        content = self.kept.get(self.path)
+        if content is None:
+            self._answer(404, b"")
+            return
+        asked = self.headers.get("range")
+        if asked is None:
+            self._answer(200, content)
+            return
+        first, last = (int(n) for n in asked.removeprefix("bytes=").split("-"))
+        self._answer(206, content[first : last + 1], f"bytes {first}-{min(last, len(content) - 1)}/{len(content)}")
+
+    def _answer(self, status: int, content: bytes, content_range: str | None = None) -> None:
+        self.send_response(status)
+        self.send_header("etag", '"1"')
+        self.send_header("last-modified", "Mon, 23 Nov 2026 12:00:00 GMT")
+        self.send_header("content-length", str(len(content)))
+        if content_range is not None:
+            self.send_header("content-range", content_range)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Bucket)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    for name, value in {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}",
+        "AWS_ALLOW_HTTP": "true",
+        "AWS_ACCESS_KEY_ID": "archive",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_REGION": "eu-west-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    yield "s3://journals/company"
+    server.shutdown()
+    server.server_close()
+
+
+async def test_what_speaks_s3_keeps_an_archive_as_a_folder_does(old: Old, bucket: str) -> None:
+    before = await old.rows()
+    old.storage = Storage(bucket)
+    async with old.archiver() as at_work:
+        await at_work.archive(JANUARY, NOW)
+        assert {path.split("/")[:5][1] for path in _Bucket.kept} == {"journals"}
+        assert await at_work.verify(JANUARY) == 950
+        (file,) = [path for path in _Bucket.kept if path.endswith(".gz")]
+        whole, _Bucket.kept[file] = _Bucket.kept[file], _Bucket.kept[file][:-5]
+        with pytest.raises((ArchiveDamaged, ArchiveUnreachable), match=r"000001\.ndjson\.gz"):
+            await at_work.verify(JANUARY)
+        _Bucket.kept[file] = whole
+        await at_work.restore(JANUARY)
+    assert await old.rows() == before
+
+
+@pytest.mark.parametrize("url", ["ftp://host/folder", "nonsense", "file:///proc/nowhere"])
+def test_an_address_that_is_no_storage_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="is no storage"):
+        Storage(url)

@@ -25,7 +25,7 @@ from crm_database import lock_key
 from crm_events.archive.errors import ArchiveDamaged, NotArchived
 from crm_events.archive.frames import FILE_BYTES, FRAME_EVENTS, Frame, packed, unpacked
 from crm_events.archive.lacking import lacking
-from crm_events.archive.reading import MARK, frame_of
+from crm_events.archive.reading import MARK, Fetching, frame_of
 from crm_events.archive.storage import Storage
 from crm_events.months import bounds, months_from
 from crm_kernel.ids import new_id
@@ -88,7 +88,7 @@ class Month:
     archived_bytes: int
 
 
-async def months(connection: "asyncpg.Connection[Any]") -> list[Month]:
+async def months(connection: Fetching) -> list[Month]:
     """The months that the journal has, the oldest first."""
     found = []
     for row in await connection.fetch(_MONTHS):

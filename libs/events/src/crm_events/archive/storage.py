@@ -35,7 +35,7 @@ class Storage:
                 self._store: ObjectStore = LocalStore(prefix=self._folder)
             else:
                 self._store = from_url(url)
-        except (BaseError, OSError) as error:
+        except (BaseError, OSError, ValueError) as error:
             raise ValueError(f"{parts.scheme or url!r} is no storage: {error}") from error
 
     async def write(self, file: str, content: bytes) -> None:
