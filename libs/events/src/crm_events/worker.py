@@ -13,6 +13,8 @@ from aiokafka.errors import KafkaError
 from crm_contracts import Registry, control, registry
 from crm_database import Database
 from crm_events import heartbeat, topics
+from crm_events.archive.keeping import archive_due
+from crm_events.archive.reading import storage_of
 from crm_events.closing import closed, is_stray
 from crm_events.consumer.consumer import Consumer
 from crm_events.months import make_months
@@ -43,6 +45,8 @@ _log = structlog.get_logger("crm_events")
 class Worker:
     """database: the service's. heard: what to do with identity's heartbeat; None: nothing (and nothing is listened to).
     works: what else goes on in it until the event is set (jobs); each may run in any number of replicas.
+    keep_months: how many months of the journal, besides the present one, stay whole; older ones go to the archive that
+    `archive.keep_in` named for the database. 0: all stay.
 
     `run` ends when `stop` is set and everything is drained. Nothing here fails because the broker or the database is away:
     it waits, and says so in `warning`.
@@ -56,6 +60,7 @@ class Worker:
     heard: heartbeat.Heard | None = None
     clock: Clock = field(default_factory=SystemClock)
     known: Registry = field(default_factory=lambda: registry)
+    keep_months: int = 0
 
     def __post_init__(self) -> None:
         groups = groups_of(self.reactions, self.known)
@@ -75,12 +80,13 @@ class Worker:
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`."""
         months = Schedule("crm.months", every(dt.timedelta(hours=6)), self._months)
+        archive = Schedule("crm.archive", every(dt.timedelta(hours=6)), self._archive)
         works = [
             self._control(stop),
             self.relay.run(stop),
             self.asker.run(stop),
             Observing(self).run(stop),
-            Scheduler(self.database, [months, *self.schedules], self.clock).run(stop),
+            Scheduler(self.database, [months, archive, *self.schedules], self.clock).run(stop),
             *(consumer.run(stop) for consumer in self.consumers),
             *(work(stop) for work in self.works),
         ]
@@ -104,6 +110,11 @@ class Worker:
 
     async def _months(self, database: Database, _: dt.datetime) -> None:
         await make_months(database, self.clock.now())
+
+    async def _archive(self, database: Database, _: dt.datetime) -> None:
+        storage = storage_of(database)
+        if self.keep_months and storage is not None:
+            await archive_due(self.settings, self.known, storage, self.keep_months, self.clock.now())
 
     async def _note(self, sent_at: dt.datetime) -> None:
         self.heard_at = self.clock.now()

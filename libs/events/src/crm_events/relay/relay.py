@@ -12,6 +12,8 @@ from aiokafka.errors import KafkaError
 from crm_contracts import Registry, control, registry
 from crm_database import DATABASE_ERRORS, Database
 from crm_events import topics, wake
+from crm_events.archive.errors import ArchiveDamaged, ArchiveUnreachable
+from crm_events.archive.reading import storage_of
 from crm_events.closing import closed
 from crm_events.relay.leader import Leader
 from crm_events.relay.ledger import Ledger, LockLost
@@ -59,6 +61,10 @@ class Relay:
             except LockLost as lost:
                 self.problem = f"the relay lost its lock: {lost}"
                 _log.warning("relay: lock lost", cause=str(lost))
+            except (ArchiveUnreachable, ArchiveDamaged) as error:
+                # What a group lacks lies in the archive: nothing behind it may be sent first.
+                self.problem = f"the relay can't send archived events again: {error}"
+                _log.warning("relay: archive", cause=repr(error))
             except (*DATABASE_ERRORS, KafkaError, topics.TopicRefused) as error:
                 self.problem = f"the relay can't work: {type(error).__name__}"
                 _log.warning("relay: can't lead", cause=repr(error))
@@ -67,7 +73,7 @@ class Relay:
             await stopped_within(stop, LOCK_SECONDS)
 
     async def _once(self, stop: asyncio.Event) -> None:
-        ledger = await Ledger.connect(self.settings.dsn, self.settings.service)
+        ledger = await Ledger.connect(self.settings.dsn, self.settings.service, storage_of(self.database))
         if ledger is None:
             return
         try:
