@@ -13,8 +13,7 @@ from aiokafka.errors import KafkaError
 from crm_contracts import Registry, control, registry
 from crm_database import Database
 from crm_events import heartbeat, topics
-from crm_events.archive.keeping import archive_due
-from crm_events.archive.reading import storage_of
+from crm_events.archive.keeping import Keeping
 from crm_events.closing import closed, is_stray
 from crm_events.consumer.consumer import Consumer
 from crm_events.months import make_months
@@ -68,6 +67,7 @@ class Worker:
         peers = {topic: tuple(group.name for group in groups if topic in group.topics) for topic in named}
         partitions = {topic: self.known.topics[topic].partitions for topic in named}
         self.relay = Relay(self.settings, known=self.known, database=self.database, clock=self.clock)
+        self.keeping = Keeping(self.settings, self.database, self.known, self.keep_months, self.clock)
         self.asker = Asker(self.settings, self.database, groups, self.known, lambda: self._producer, self.clock)
         self.consumers = [
             Consumer(self.settings, group, self.database, self.clock, lambda: self._producer, peers, partitions)
@@ -80,13 +80,13 @@ class Worker:
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`."""
         months = Schedule("crm.months", every(dt.timedelta(hours=6)), self._months)
-        archive = Schedule("crm.archive", every(dt.timedelta(hours=6)), self._archive)
         works = [
             self._control(stop),
             self.relay.run(stop),
             self.asker.run(stop),
             Observing(self).run(stop),
-            Scheduler(self.database, [months, archive, *self.schedules], self.clock).run(stop),
+            self.keeping.run(stop),
+            Scheduler(self.database, [months, *self.schedules], self.clock).run(stop),
             *(consumer.run(stop) for consumer in self.consumers),
             *(work(stop) for work in self.works),
         ]
@@ -110,11 +110,6 @@ class Worker:
 
     async def _months(self, database: Database, _: dt.datetime) -> None:
         await make_months(database, self.clock.now())
-
-    async def _archive(self, database: Database, _: dt.datetime) -> None:
-        storage = storage_of(database)
-        if self.keep_months and storage is not None:
-            await archive_due(self.settings, self.known, storage, self.keep_months, self.clock.now())
 
     async def _note(self, sent_at: dt.datetime) -> None:
         self.heard_at = self.clock.now()
@@ -181,6 +176,10 @@ class Worker:
             found.append("the broker can't be reached")
         if self.relay.problem:
             found.append(self.relay.problem)
+        if self.relay.leader is not None:
+            found += self.relay.leader.waiting_for_archive()
+        if (unreadable := self.keeping.warning()) is not None:
+            found.append(unreadable)
         return "; ".join(found) or None
 
     def progress(self) -> dict[str, Any]:

@@ -65,6 +65,7 @@ _FRAMES = """
 SELECT file, start, length, first, last, events, sha256 FROM journal_frame WHERE month = $1 AND first > $2
 ORDER BY first LIMIT $3
 """
+_LAST_FRAME = "SELECT file, start, length, first, last, events, sha256 FROM journal_frame ORDER BY first DESC LIMIT 1"
 #: Behind which event the next file begins, and how many there are.
 _STANDING = """
 SELECT coalesce((SELECT last FROM journal_frame WHERE month = $1 ORDER BY first DESC LIMIT 1), $2) AS last,
@@ -127,7 +128,8 @@ class Archiver:
     async def archive(self, month: dt.date, now: dt.datetime) -> int:
         """Archive a month, or go on with it; answers how many events it has.
 
-        Raises NotArchived when somebody still needs it, ArchiveUnreachable, ArchiveDamaged when a file does not read back as written.
+        Raises NotArchived when somebody still needs it; ArchiveUnreachable, also when the storage has not what was archived before;
+        ArchiveDamaged when a file does not read back as written.
         """
         table, aside = _names(month, "slim")
         low, high = bounds(month)
@@ -139,6 +141,7 @@ class Archiver:
         if state in ("archived", "restoring"):
             raise NotArchived(f"{month:%Y-%m} is {state} already")
         await self._refuse_if_lacking(month)
+        await self._refuse_another_storage()
         if state != "writing":
             async with self.connection.transaction():
                 await self.connection.execute(_BEGIN, month, new_id())
@@ -153,6 +156,8 @@ class Archiver:
             await self.storage.write(f"{folder}/manifest.json", _manifest(self.service, month, frames))
             self.told("manifest written")
             events = sum(frame.events for frame in frames)
+            # It is written once and read for years: planned with what it has, and never to be frozen under load.
+            await self.connection.execute(f"VACUUM (FREEZE, ANALYZE) {aside}")
             await self._patiently(lambda: self._put_in_place(month, aside, events))
         except _Changed as changed:
             await self._forget(month, aside)
@@ -221,6 +226,13 @@ class Archiver:
         if found:
             raise NotArchived(f"{month:%Y-%m} is still needed: {'; '.join(found)}")
 
+    async def _refuse_another_storage(self) -> None:
+        """A folder that is not mounted looks like an empty one: what was archived last must be there before more goes.
+
+        Raises ArchiveUnreachable, ArchiveDamaged.
+        """
+        await self._read([frame_of(row) for row in await self.connection.fetch(_LAST_FRAME)])
+
     async def _forget(self, month: dt.date, aside: str) -> None:
         async with self.connection.transaction():
             await self.connection.execute("DELETE FROM journal_frame WHERE month = $1", month)
@@ -256,6 +268,7 @@ class Archiver:
                 [line.decode() for line in lines],
             )
             self.told("rows brought back")
+        await self.connection.execute(f"VACUUM (FREEZE, ANALYZE) {aside}")
         events = int(
             await self.connection.fetchval("SELECT coalesce(sum(events), 0) FROM journal_frame WHERE month = $1", month)
         )

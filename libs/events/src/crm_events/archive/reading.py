@@ -5,7 +5,8 @@ it changed, beside it stand the members that are short values. Who reads `data` 
 """
 
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
@@ -14,7 +15,8 @@ import orjson
 import sqlalchemy as sa
 
 from crm_database import Database, ReadSession
-from crm_events.archive.errors import ArchiveUnreachable
+from crm_events import metrics
+from crm_events.archive.errors import ArchiveDamaged, ArchiveUnreachable
 from crm_events.archive.frames import Frame, data_of, unpacked
 from crm_events.archive.storage import Storage
 from crm_events.journal import journal
@@ -31,6 +33,10 @@ SELECT i.id, f.file, f.start, f.length, f.first, f.last, f.events, f.sha256 FROM
 JOIN LATERAL (SELECT * FROM journal_frame WHERE first <= i.id ORDER BY first DESC LIMIT 1) f ON f.last >= i.id
 ORDER BY f.file, f.start
 """
+# Raw SQL: what came back between reading a row and asking where its data lies.
+_WHOLE = f"""
+SELECT event_id, convert_to(data::text, 'UTF8') AS data FROM journal WHERE event_id = ANY($1) AND NOT data ? '{MARK}'
+"""  # noqa: S608  (a constant)
 
 _STORAGES: WeakKeyDictionary[Database, Storage] = WeakKeyDictionary()
 
@@ -63,8 +69,15 @@ async def contents(
     """
     if not events:
         return {}
+    with counted():
+        return await _contents(connection, storage, events)
+
+
+async def _contents(
+    connection: Fetching, storage: Storage | None, events: Collection[uuid.UUID]
+) -> Mapping[uuid.UUID, bytes]:
     if storage is None:
-        raise ArchiveUnreachable("This service has archived months, and CRM_ARCHIVE_URL says not where.")
+        raise ArchiveUnreachable("CRM_ARCHIVE_URL does not say where the archived months of this service lie.")
     wanted = {uuid.UUID(int=event.int) for event in events}
     files: dict[str, dict[int, Frame]] = {}
     for row in await connection.fetch(_FRAMES, list(wanted)):
@@ -75,8 +88,25 @@ async def contents(
         for frame, part in zip(frames.values(), parts, strict=True):
             found |= {event: data_of(line) for event, line in unpacked(frame, part) if event in wanted}
     if absent := wanted - found.keys():
+        # Their month was brought back since their rows were read.
+        back = await connection.fetch(_WHOLE, list(absent))
+        found |= {uuid.UUID(int=row["event_id"].int): row["data"] for row in back}
+    if absent := wanted - found.keys():
         raise ArchiveUnreachable(f"{len(absent)} events are in no file of the archive, {min(absent)} among them.")
     return found
+
+
+@contextmanager
+def counted() -> Iterator[None]:
+    """Count it when the archive fails in here; the error goes on."""
+    try:
+        yield
+    except ArchiveUnreachable:
+        metrics.archive_failures.add(1, {"cause": "unreachable"})
+        raise
+    except ArchiveDamaged:
+        metrics.archive_failures.add(1, {"cause": "damaged"})
+        raise
 
 
 async def completed(session: ReadSession, rows: Sequence[asyncpg.Record]) -> Mapping[uuid.UUID, Mapping[str, Any]]:

@@ -16,6 +16,9 @@ from crm_events.archive.errors import ArchiveDamaged, ArchiveUnreachable
 #: Seconds for one file or range. Readers hold a database connection meanwhile.
 READ_SECONDS = 10.0
 WRITE_SECONDS = 300.0
+#: How many of a process read ranges at once, and how long, in seconds, others wait for their turn: a storage that hangs must not
+#: come to hold all database connections.
+READERS, TURN_SECONDS = 4, 1.0
 
 _log = structlog.get_logger("crm_events")
 
@@ -28,6 +31,7 @@ class Storage:
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
+        self._readers = asyncio.Semaphore(READERS)
         self._folder = Path(unquote(parts.path)) if parts.scheme == "file" else None
         try:
             if self._folder is not None:
@@ -58,7 +62,15 @@ class Storage:
             raise _unreachable(f"{file} can't be read.", error) from error
 
     async def ranges(self, file: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        """Parts of a file: (start, length) each. Raises ArchiveUnreachable; ArchiveDamaged when the file is shorter."""
+        """Parts of a file: (start, length) each.
+
+        Raises ArchiveUnreachable, also when too many read already; ArchiveDamaged when the file is shorter.
+        """
+        try:
+            async with asyncio.timeout(TURN_SECONDS):
+                await self._readers.acquire()
+        except TimeoutError as error:
+            raise _unreachable(f"{file} can't be read: others wait for the storage.", error) from error
         try:
             async with asyncio.timeout(READ_SECONDS):
                 found = await obstore.get_ranges_async(
@@ -66,6 +78,8 @@ class Storage:
                 )
         except (BaseError, OSError) as error:
             raise _unreachable(f"{file} can't be read.", error) from error
+        finally:
+            self._readers.release()
         parts = [bytes(part) for part in found]
         for part, (start, length) in zip(parts, ranges, strict=True):
             if len(part) != length:

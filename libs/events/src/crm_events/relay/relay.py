@@ -12,7 +12,6 @@ from aiokafka.errors import KafkaError
 from crm_contracts import Registry, control, registry
 from crm_database import DATABASE_ERRORS, Database
 from crm_events import topics, wake
-from crm_events.archive.errors import ArchiveDamaged, ArchiveUnreachable
 from crm_events.archive.reading import storage_of
 from crm_events.closing import closed
 from crm_events.relay.leader import Leader
@@ -61,10 +60,6 @@ class Relay:
             except LockLost as lost:
                 self.problem = f"the relay lost its lock: {lost}"
                 _log.warning("relay: lock lost", cause=str(lost))
-            except (ArchiveUnreachable, ArchiveDamaged) as error:
-                # What a group lacks lies in the archive: nothing behind it may be sent first.
-                self.problem = f"the relay can't send archived events again: {error}"
-                _log.warning("relay: archive", cause=repr(error))
             except (*DATABASE_ERRORS, KafkaError, topics.TopicRefused) as error:
                 self.problem = f"the relay can't work: {type(error).__name__}"
                 _log.warning("relay: can't lead", cause=repr(error))
