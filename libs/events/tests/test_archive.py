@@ -20,6 +20,7 @@ import pytest
 from crm_contracts import Envelope
 from crm_events.archive import ArchiveDamaged, ArchiveUnreachable, Storage, contents, keep_in
 from crm_events.archive import archiver as archiving
+from crm_events.archive import storage as storing
 from crm_events.archive.archiver import Archiver, archiver, due, months
 from crm_events.archive.errors import NotArchived
 from crm_events.archive.frames import packed, unpacked
@@ -614,16 +615,123 @@ async def _sendable(old: Old, stream: uuid.UUID, storage: Storage | None) -> lis
         await ledger.close()
 
 
+async def test_what_is_older_than_all_months_stays_whole(old: Old) -> None:
+    """The default partition is no month: nothing of it goes, and it is told as before."""
+    before = await old.told()
+    async with old.connected() as connection:
+        await connection.execute(
+            "INSERT INTO journal SELECT $1, topic, type, $2, 1, time, occurred_at, write_id, actor_id, traceparent, data "
+            "FROM journal LIMIT 1",
+            first_id_at(dt.datetime(2024, 5, 5, tzinfo=dt.UTC)),
+            uuid.UUID(int=99),
+        )
+        assert await connection.fetchval("SELECT count(*) FROM journal_rest") == 1
+        rest = await connection.fetch("SELECT r::text FROM journal_rest r")
+    settings = await old.bench.settings("maker", expected_services=frozenset())
+    await archive_due(settings, old.bench.things.registry, old.storage, 1, NOW)
+    async with old.archiver() as at_work:
+        assert [(one.month, one.state) for one in await months(at_work.connection)] == [
+            (JANUARY, "archived"),
+            (FEBRUARY, "archived"),
+        ]
+        with pytest.raises(NotArchived, match="no month"):
+            await at_work.archive(dt.date(2024, 5, 1), NOW)
+    async with old.connected() as connection:
+        assert await connection.fetch("SELECT r::text FROM journal_rest r") == rest
+    keep_in(await old.bench.database("maker"), old.storage)
+    assert (await old.told())[1:] == before
+
+
+async def test_a_storage_that_has_not_what_was_archived_before_gets_nothing_more(old: Old, tmp_path: Path) -> None:
+    """A folder that is not mounted looks like an empty one."""
+    async with old.archiver() as at_work:
+        await at_work.archive(JANUARY, NOW)
+    before = await old.rows()
+    unmounted = tmp_path / "not mounted"
+    kept, old.storage = old.storage, Storage(unmounted.as_uri())
+    async with old.archiver() as at_work:
+        with pytest.raises(ArchiveUnreachable, match="2026-01"):
+            await at_work.archive(FEBRUARY, NOW)
+    assert await old.rows() == before
+    assert list(unmounted.rglob("*")) == []
+    old.storage = kept
+    async with old.archiver() as at_work:
+        assert await at_work.archive(FEBRUARY, NOW) == 60
+
+
+async def test_a_backup_older_than_the_archiving_has_the_month_whole_and_archives_it_again(
+    old: Old, make_database: MakeDatabase
+) -> None:
+    """The database as it was before, in the middle, and after; each with the files as they are now."""
+    before = await old.rows()
+    dsn = old.bench.dsns["maker"]
+    backups = [make_database(dsn.rpartition("/")[2])]
+
+    class Stopped(Exception):
+        pass
+
+    def stop_at_the_first(reached: str) -> None:
+        if reached == "file noted":
+            raise Stopped
+
+    async with old.archiver() as at_work:
+        with pytest.raises(Stopped):
+            await Archiver(
+                at_work.connection, "maker", old.storage, at_work.known, frozenset(), stop_at_the_first
+            ).archive(JANUARY, NOW)
+    backups.append(make_database(dsn.rpartition("/")[2]))
+    async with old.archiver() as at_work:
+        assert await at_work.archive(JANUARY, NOW) == 950
+    backups.append(make_database(dsn.rpartition("/")[2]))
+    async with old.archiver() as at_work:
+        await at_work.restore(JANUARY)
+    files = {file: file.read_bytes() for file in old.files(JANUARY)}
+    for backup, states in zip(backups, ([None], ["writing"], ["archived"]), strict=True):
+        old.bench.dsns["maker"] = backup
+        async with old.archiver() as at_work:
+            assert [one.state for one in await months(at_work.connection)][:1] == states
+            if states != ["archived"]:
+                assert await at_work.archive(JANUARY, NOW) == 950
+            assert await at_work.verify(JANUARY) == 950
+            assert {file: file.read_bytes() for file in files} == files, "a file that is there is never changed"
+            await at_work.restore(JANUARY)
+        assert await old.rows() == before
+
+
+async def test_what_was_brought_back_since_its_row_was_read_is_answered_whole(old: Old) -> None:
+    async with old.archiver() as at_work:
+        whole = await at_work.connection.fetch("SELECT event_id, data::text FROM journal ORDER BY event_id LIMIT 3")
+        await at_work.archive(JANUARY, NOW)
+        await at_work.restore(JANUARY)
+        found = await contents(at_work.connection, old.storage, [row["event_id"] for row in whole])
+    assert found == {uuid.UUID(int=row["event_id"].int): row["data"].encode() for row in whole}
+
+
+async def test_an_archived_month_is_frozen_and_its_planner_knows_it(old: Old) -> None:
+    async with old.archiver() as at_work:
+        await at_work.archive(JANUARY, NOW)
+        known = "SELECT reltuples::int, relallvisible = relpages FROM pg_class WHERE relname = 'journal_2026_01'"
+        assert tuple(await at_work.connection.fetchrow(known)) == (950, True)
+        await at_work.restore(JANUARY)
+        assert tuple(await at_work.connection.fetchrow(known)) == (950, True)
+
+
 class _Bucket(http.server.BaseHTTPRequestHandler):
     """As much of S3's interface as archives use."""
 
     kept: ClassVar[dict[str, bytes]] = {}
+    #: While it is not set, nothing is answered that is asked for.
+    answering: ClassVar[threading.Event] = threading.Event()
+    #: How many have asked.
+    asked: ClassVar[list[str]] = []
 
     def do_PUT(self) -> None:
         self.kept[self.path] = self.rfile.read(int(self.headers["content-length"]))
         self._answer(200, b"")
 
     def do_GET(self) -> None:
+        self.asked.append(self.path)
+        self.answering.wait(60)
         content = self.kept.get(self.path)
         if content is None:
             self._answer(404, b"")
@@ -652,6 +760,9 @@ class _Bucket(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Bucket)
+    _Bucket.kept.clear()
+    _Bucket.asked.clear()
+    _Bucket.answering.set()
     threading.Thread(target=server.serve_forever, daemon=True).start()
     for name, value in {
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}",
@@ -662,6 +773,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     }.items():
         monkeypatch.setenv(name, value)
     yield "s3://journals/company"
+    _Bucket.answering.set()
     server.shutdown()
     server.server_close()
 
@@ -680,6 +792,30 @@ async def test_what_speaks_s3_keeps_an_archive_as_a_folder_does(old: Old, bucket
         _Bucket.kept[file] = whole
         await at_work.restore(JANUARY)
     assert await old.rows() == before
+
+
+async def test_a_storage_that_hangs_holds_up_a_few_readers_and_refuses_the_others(
+    bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each reader has a database connection meanwhile: all of them would be all that a process has."""
+    monkeypatch.setattr(storing, "READ_SECONDS", 60.0)
+    monkeypatch.setattr(storing, "TURN_SECONDS", 0.1)
+    storage = Storage(bucket)
+    await storage.write("a file", b"0123456789")
+    _Bucket.answering.clear()
+    hanging = [asyncio.create_task(storage.ranges("a file", [(2, 3)])) for _ in range(storing.READERS)]
+
+    async def all_asked() -> bool:
+        return len(_Bucket.asked) == storing.READERS
+
+    await until(all_asked, "the storage is asked by as many as may")
+    with pytest.raises(ArchiveUnreachable, match="others wait for the storage"):
+        await storage.ranges("a file", [(0, 1)])
+    assert not any(task.done() for task in hanging)
+    assert len(_Bucket.asked) == storing.READERS
+    _Bucket.answering.set()
+    assert await asyncio.gather(*hanging) == [[b"234"]] * storing.READERS
+    assert await storage.ranges("a file", [(0, 1)]) == [b"0"], "their turns are given back"
 
 
 @pytest.mark.parametrize("url", ["ftp://host/folder", "nonsense", "file:///proc/nowhere"])
