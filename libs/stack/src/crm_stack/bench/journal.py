@@ -190,6 +190,7 @@ async def _figures(filled: Filled) -> dict[str, Any]:
         )
     finally:
         await connection.close()
+    assert sizes is not None, "sums have a row in any case"
     return {"rows_gb": round(sizes[0] / 1e9, 2), "indexes_gb": round(sizes[1] / 1e9, 2)}
 
 

@@ -73,19 +73,21 @@ def _at_work(service: str, url: str | None, databases: Any, work: Any) -> int:
     if service not in urls:
         raise Failure(f"There is no service {service!r} here.", f"There are: {', '.join(sorted(urls))}.", USAGE)
     try:
-        return carry_out(_with_archiver(urls[service], service, _storage(url, elsewhere=databases is not None), work))
+        # Who is not there has nothing to wait for; the registry names all services that there could be.
+        storage, there = _storage(url, elsewhere=databases is not None), frozenset(urls)
+        return carry_out(_with_archiver(urls[service], service, storage, there, work))
     except NotArchived as reason:
         raise Failure(f"{reason}.", "Nothing was lost by it; docs/runbooks/events.md says what to do.") from reason
     except (ArchiveDamaged, ArchiveUnreachable) as error:
         raise Failure(f"{error}", "docs/runbooks/events.md, “The archive”.") from error
 
 
-async def _with_archiver(dsn: str, service: str, storage: Any, work: Any) -> int:
+async def _with_archiver(dsn: str, service: str, storage: Any, there: frozenset[str], work: Any) -> int:
     import datetime as dt
 
     from crm_events.archive.archiver import archiver
 
-    async with archiver(dsn, service, storage, told=typer.echo) as one:
+    async with archiver(dsn, service, storage, expected=there, told=typer.echo) as one:
         return int(await work(one, dt.datetime.now(dt.UTC)))
 
 
