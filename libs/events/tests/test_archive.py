@@ -457,7 +457,9 @@ async def test_nothing_is_archived_that_somebody_still_needs(old: Old, need: Any
     async with old.archiver(expected=None) as at_work:
         with pytest.raises(NotArchived, match=said):
             await at_work.archive(JANUARY, NOW)
+        assert [one.state for one in await months(at_work.connection)] == [None, None]
     assert await old.rows() == before
+    assert not old.files(JANUARY), "it is seen before anything is written"
 
 
 async def test_what_all_have_is_archived_and_a_tombstone_is_nobodys(old: Old) -> None:
@@ -489,6 +491,26 @@ async def test_a_need_that_arises_while_it_is_written_is_seen(old: Old) -> None:
         with pytest.raises(NotArchived, match=r"follower\.all lacks 947 events"):
             await second.archive(JANUARY, NOW)
     assert await old.rows() == before
+
+
+async def test_a_file_is_noted_together_with_its_rows_or_not_at_all(old: Old) -> None:
+    write = old.storage.write
+
+    async def then_refusing(file: str, content: bytes) -> None:
+        await write(file, content)
+        async with old.connected() as connection:
+            await connection.execute(
+                "ALTER TABLE journal_2026_01_slim ADD CONSTRAINT refusing CHECK (version < 0) NOT VALID"
+            )
+
+    old.storage.write = then_refusing  # type: ignore[method-assign]
+    async with old.archiver() as at_work:
+        with pytest.raises(asyncpg.CheckViolationError):
+            await at_work.archive(JANUARY, NOW)
+        assert await at_work.connection.fetchval("SELECT count(*) FROM journal_frame") == 0
+        await at_work.connection.execute("ALTER TABLE journal_2026_01_slim DROP CONSTRAINT refusing")
+        old.storage.write = write  # type: ignore[method-assign]
+        assert await at_work.archive(JANUARY, NOW) == 950
 
 
 async def test_an_event_that_comes_while_it_is_written_is_not_lost(old: Old) -> None:
