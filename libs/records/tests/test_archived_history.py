@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from crm_contracts import Registry
+from crm_contracts import Registry, registry
 from crm_events.archive import Storage, keep_in
 from crm_events.archive.archiver import Archiver
 from crm_events.months import bounds
@@ -99,6 +99,40 @@ async def test_a_value_is_set_back_from_an_archived_entry(world: World, archive:
     await archive.archive(JANUARY, world.clock.now())
     back = await rep("POST", f"{path}/history/5/revert", json={})
     assert (back.status, back["crew"]) == (200, 4)
+
+
+@pytest.mark.requirement("PL-23")
+async def test_an_archived_entry_of_an_earlier_version_is_shown_in_the_newest(
+    world: World, archive: Archiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rep = world.caller(world.director, "all")
+    made = await rep.create("One")
+    path = f"/voyages/{made['id']}"
+    for body in ({"name": "Two"}, {"crew": 3}):
+        assert (await rep("PATCH", path, json=body)).status == 200
+    # As if the release that recorded it had called the name otherwise.
+    await archive.connection.execute(
+        "UPDATE journal SET data = jsonb_set(data, '{changes}', jsonb_build_object('label', data #> '{changes,name}')) "
+        "WHERE subject = $1 AND version = 2",
+        uuid.UUID(made["id"]),
+    )
+    await _long_ago(archive, made["id"], until=2)
+    await archive.archive(JANUARY, world.clock.now())
+
+    def label_is_the_name(data: dict[str, Any]) -> dict[str, Any]:
+        changes = dict(data["changes"])
+        return {**data, "changes": {"name": changes.pop("label"), **changes} if "label" in changes else changes}
+
+    monkeypatch.setitem(registry.upcasters, "crm.shipping.voyage.changed.v1", label_is_the_name)
+    newest, archived, _ = await _pages(rep, f"{path}/history", 50)
+    assert (newest["version"], newest["type"]) == (3, "crm.shipping.voyage.changed.v2")
+    assert (archived["version"], archived["type"], archived["changes"]) == (
+        2,
+        "crm.shipping.voyage.changed.v2",
+        {"name": {"old": "One", "new": "Two"}},
+    )
+    back = await rep("POST", f"{path}/history/2/revert", json={})
+    assert (back.status, back["name"]) == (200, "One")
 
 
 async def test_an_archive_that_does_not_answer_is_said_and_the_newer_part_is_shown(
