@@ -70,7 +70,8 @@ def environment(values: Path, workload: Object) -> dict[str, str]:
     """What a workload's process sees: its ConfigMaps, then its own variables."""
     found: dict[str, str] = {}
     for source in container(workload).get("envFrom", []):
-        found |= objects(values)["ConfigMap", source["configMapRef"]["name"]]["data"]
+        if "configMapRef" in source:
+            found |= objects(values)["ConfigMap", source["configMapRef"]["name"]]["data"]
     return found | {variable["name"]: variable["value"] for variable in container(workload).get("env", [])}
 
 
@@ -126,6 +127,17 @@ def test_the_validation_refuses_a_member_that_kubernetes_does_not_know() -> None
         ((*ENOUGH, "--set", "services.invoices.settings.CRM_POOL_MAX=3"), "invoices"),
         ((*ENOUGH, "--set", "firstStart.adminPassword.name=x"), "/firstStart"),
         (ENOUGH, "networkPolicy.kafka"),
+        ((*ENOUGH, "--set", "archive.url=file:///archive"), "/archive/url"),
+        ((*ENOUGH, "--set", "networkPolicy.enabled=false", "--set", "archive.keepMonths=3"), "archive.url"),
+        (
+            (
+                *ENOUGH,
+                *("--set", "networkPolicy.kafka[0].ipBlock.cidr=10.0.0.0/8"),
+                *("--set", "networkPolicy.database[0].ipBlock.cidr=10.0.0.0/8"),
+                *("--set", "archive.url=s3://bucket/folder"),
+            ),
+            "networkPolicy.archive",
+        ),
         ((*ENOUGH, "--set", "networkPolicy.kafka[0].ipBlock.cidr=10.0.0.0/8"), "networkPolicy.database"),
     ],
 )
@@ -182,6 +194,23 @@ def test_settings_of_one_service_go_over_those_of_all_and_false_goes_over_true()
     workers = {f"{NAME}-{service}-worker" for service in facts.SERVICES} - {f"{NAME}-support-worker"}
     assert scaled == apps | workers | {f"{NAME}-gateway"}
     assert not [name for kind, name in objects(SMALL) if kind == "HorizontalPodAutoscaler"]
+
+
+@pytest.mark.requirement("PL-48")
+def test_every_process_finds_the_archive_and_is_given_its_credentials_as_the_clouds_variables() -> None:
+    for service, part, deployment in processes(LARGE):
+        given = environment(LARGE, deployment)
+        loaded = load_service(service).settings.model_fields
+        assert {"archive_url", "journal_keep_months"} <= loaded.keys()
+        assert (given["CRM_ARCHIVE_URL"], given["CRM_JOURNAL_KEEP_MONTHS"]) == ("s3://crm-journals/company", "24")
+        secrets = [source["secretRef"]["name"] for source in container(deployment)["envFrom"] if "secretRef" in source]
+        assert secrets == ["pelagic-archive"], (service, part)
+    for _, part, deployment in processes(SMALL):
+        assert "CRM_ARCHIVE_URL" not in environment(SMALL, deployment), part
+        assert all("secretRef" not in source for source in container(deployment)["envFrom"])
+    jobs = [thing for (kind, _), thing in objects(LARGE).items() if kind == "Job"]
+    assert jobs
+    assert not [job for job in jobs if "pelagic-archive" in json.dumps(job)], "who only migrates reads no archive"
 
 
 def test_who_scales_itself_is_given_no_number_of_replicas() -> None:
@@ -376,12 +405,16 @@ def outside(values: Path, labels: Mapping[str, str]) -> set[tuple[str, int]]:
 def test_a_service_reaches_its_own_database_its_worker_the_bus_and_analytics_the_receivers() -> None:
     everybody = {("kube-system", 53), ("telemetry", 4318)}
     bus = {("10.0.2.0/24", 9092), ("10.0.2.0/24", 9093)}
+    archive = {("10.0.3.0/24", 443)}
     for service, part, deployment in processes(LARGE):
         database = {("10.0.7.0/24" if service == "sales" else "10.0.1.0/24", 5432)}
         reached = outside(LARGE, deployment["spec"]["template"]["metadata"]["labels"])
         # Its app sends what somebody tries out, its worker everything else.
         receivers = {("0.0.0.0/0", 443)} if service == "analytics" else set()
-        assert reached == everybody | database | receivers | (bus if part == "worker" else set()), (service, part)
+        assert reached == everybody | database | archive | receivers | (bus if part == "worker" else set()), (
+            service,
+            part,
+        )
     gateway = objects(LARGE)["Deployment", f"{NAME}-gateway"]["spec"]["template"]["metadata"]["labels"]
     assert outside(LARGE, gateway) == everybody
     assert not [name for kind, name in objects(OPEN) if kind == "NetworkPolicy"]

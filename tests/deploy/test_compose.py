@@ -117,8 +117,31 @@ def test_the_operators_tool_runs_when_asked_for_and_finds_the_databases_and_the_
     assert tool["environment"] == {
         "CRM_DATABASES": "/run/secrets",
         "CRM_KAFKA": PARTS_OF_COMPOSE["sales-worker"]["environment"]["CRM_KAFKA_BOOTSTRAP"],
+        "CRM_ARCHIVE_URL": PARTS_OF_COMPOSE["sales-worker"]["environment"]["CRM_ARCHIVE_URL"],
     }
     assert tool["build"]["target"] == tool["build"]["args"]["SERVICE"] == "operator"
+
+
+@pytest.mark.requirement("PL-48")
+def test_all_processes_see_the_archive_in_one_volume_and_only_workers_and_operators_write_it() -> None:
+    mounts = {
+        name: volume
+        for name, one in PARTS_OF_COMPOSE.items()
+        for volume in one.get("volumes", ())
+        if volume.startswith("archive:")
+    }
+    assert {name for name, volume in mounts.items() if volume == "archive:/archive:ro"} == set(SERVICES)
+    writers = {f"{service}-worker" for service in SERVICES} | {"operator"}
+    assert {name for name, volume in mounts.items() if volume == "archive:/archive"} == writers
+    assert mounts.keys() == set(SERVICES) | writers
+    assert "archive" in COMPOSE["volumes"]
+    for name in mounts:
+        assert environment(PARTS_OF_COMPOSE[name])["CRM_ARCHIVE_URL"] == "file:///archive"
+    # The volume belongs to the account of the images whose folder it is put on.
+    dockerfile = (ROOT / "deploy/docker/Dockerfile").read_text(encoding="utf-8")
+    for stage in ("operator", "service"):
+        image = dockerfile.partition(f" AS {stage}\n")[2].partition("\nFROM ")[0]
+        assert "install -d -o 10001 -g 10001 /archive" in image, stage
 
 
 def test_only_the_superusers_jobs_get_the_superusers_password() -> None:

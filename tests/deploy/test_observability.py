@@ -232,6 +232,8 @@ def test_what_an_operator_must_hear_of_has_an_alert() -> None:
         "crm_relay_oldest_unsent_seconds",
         "crm_relay_tombstones_total",
         "crm_relay_streams_started_total",
+        "crm_archive_overdue",
+        "crm_archive_failures_total",
         "crm_consumer_stopped",
         "crm_consumer_lag",
         "crm_consumer_event_age_seconds_bucket",

@@ -17,7 +17,7 @@ from crm_contracts.events import Part
 from crm_database import Database, PoolSettings, WriteContext, WriteSession, service_metadata
 from crm_events import BusSettings, Reaction, Step, Worker, record
 from crm_events.figures import figures
-from crm_events.schema import BUS_1, JOURNAL_1, RESYNC_1
+from crm_events.schema import ARCHIVE_1, BUS_1, JOURNAL_1, RESYNC_1
 from crm_kernel.ids import new_id
 from crm_testing.servers import BrokerUnderTest, MakeDatabase, SharedPostgres
 
@@ -75,7 +75,7 @@ async def _run(statements: Sequence[str], dsn: str) -> None:
 @pytest.fixture(scope="session")
 def template(postgres_server: SharedPostgres) -> str:
     return postgres_server.template(
-        "events", lambda dsn: asyncio.run(_run((*JOURNAL_1, *BUS_1, *RESYNC_1, *_TABLES), dsn))
+        "events", lambda dsn: asyncio.run(_run((*JOURNAL_1, *BUS_1, *RESYNC_1, *ARCHIVE_1, *_TABLES), dsn))
     )
 
 

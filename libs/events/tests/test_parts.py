@@ -34,6 +34,7 @@ from crm_events import (
     tracing,
     wake,
 )
+from crm_events.archive import tables as archive_tables
 from crm_events.figures import figures
 from crm_events.months import make_months, months_from
 from crm_events.relay.ledger import Ledger
@@ -45,7 +46,7 @@ from .conftest import Bench, context, following, until
 
 NOW = dt.datetime(2026, 11, 23, 12, 0, tzinfo=dt.UTC)
 _PG = postgresql.dialect()  # type: ignore[no-untyped-call]
-DECLARED = [t for t in vars(tables).values() if isinstance(t, sa.Table)]
+DECLARED = [t for module in (tables, archive_tables) for t in vars(module).values() if isinstance(t, sa.Table)]
 
 
 @pytest.mark.parametrize("table", DECLARED, ids=[t.name for t in DECLARED])

@@ -12,7 +12,7 @@ from crm_contracts import Event, Part, Registry, Topic
 from crm_contracts.examples import USER, owned
 from crm_contracts.records import STANDARD_FACTS, MoneyState, RecordState, StandardEvents, TransferredEvent
 from crm_database import ReadSession, insert_rows, query, service_metadata
-from crm_events.schema import JOURNAL_1
+from crm_events.schema import ARCHIVE_1, BUS_1, JOURNAL_1, RESYNC_1
 from crm_kernel import Conflict, new_id
 from crm_records import (
     TEXT_1,
@@ -231,6 +231,9 @@ SERVICE = Service(
 
 TABLES: tuple[str, ...] = (
     *JOURNAL_1,
+    *BUS_1,
+    *RESYNC_1,
+    *ARCHIVE_1,
     *AUTHZ_1,
     *IDEMPOTENCY_1,
     *TEXT_1,

@@ -15,6 +15,12 @@
 {{- $_ := set $given "CRM_KEY_SECRET_FILE" "/run/secrets/pelagic/key-secret" -}}
 {{- $_ := set $given "CRM_DOCUMENTS_DIR" "/app/documents" -}}
 {{- end -}}
+{{- with $values.archive -}}
+{{- if .url -}}
+{{- $_ := set $given "CRM_ARCHIVE_URL" .url -}}
+{{- $_ := set $given "CRM_JOURNAL_KEEP_MONTHS" (toString .keepMonths) -}}
+{{- else if .keepMonths }}{{ fail "archive.url: say where months older than archive.keepMonths go" }}{{ end -}}
+{{- end -}}
 {{- with $values.telemetry -}}
 {{- if .host }}{{ $_ := set $given "OTEL_EXPORTER_OTLP_ENDPOINT" (printf "http://%s:%v" .host .port) }}{{ end -}}
 {{- end -}}

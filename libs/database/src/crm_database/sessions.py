@@ -51,8 +51,10 @@ class WriteContext:
 class ReadSession:
     """Runs statements that read. Each sees what was committed when it started."""
 
-    def __init__(self, connection: "asyncpg.pool.PoolConnectionProxy[Any]") -> None:
+    def __init__(self, connection: "asyncpg.pool.PoolConnectionProxy[Any]", database: "Database") -> None:
         self.connection = connection
+        #: Where it came from: for what a process keeps per database.
+        self.database = database
 
     async def fetch(self, statement: Query, /, **parameters: Any) -> list[asyncpg.Record]:
         """All rows."""
@@ -73,10 +75,8 @@ class WriteSession(ReadSession):
     def __init__(
         self, connection: "asyncpg.pool.PoolConnectionProxy[Any]", context: WriteContext, database: "Database"
     ) -> None:
-        super().__init__(connection)
+        super().__init__(connection, database)
         self.context = context
-        #: Where it came from: for what a process keeps per database.
-        self.database = database
         #: Rows locked by this transaction, with the version they have now.
         self.held: dict[tuple[str, uuid.UUID], int] = {}
         #: Events recorded so far, per type: what the Consistency-Token will say.
@@ -174,7 +174,7 @@ class Database:
         """A session that can't write. Raises DatabaseUnreachable."""
         connection = await self._acquire()
         try:
-            yield ReadSession(connection)
+            yield ReadSession(connection, self)
         finally:
             await self.pool.release(connection)
 
@@ -184,7 +184,7 @@ class Database:
         connection = await self._acquire()
         try:
             async with _transaction(connection, "ISOLATION LEVEL REPEATABLE READ READ ONLY"):
-                yield ReadSession(connection)
+                yield ReadSession(connection, self)
         finally:
             await self.pool.release(connection)
 

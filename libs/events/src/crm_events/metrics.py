@@ -117,3 +117,20 @@ resync_gaps = MEASURES.counter(
     labels=["group", "topic"],
     meaning="records of which an event showed that something before it is lacking",
 )
+
+# -- archived months --------------------------------------------------------------------------------------------------
+
+archive_failures = MEASURES.counter(
+    "crm.archive.failures",
+    unit="{failure}",
+    labels=["cause"],
+    meaning="times the archive was `unreachable` or what it answered `damaged`, reading or writing",
+)
+archive_months = MEASURES.observed(
+    "crm.archive.months", unit="{month}", meaning="months of the service's journal whose data lies in the archive"
+)
+archive_overdue = MEASURES.observed(
+    "crm.archive.overdue",
+    unit="{month}",
+    meaning="months older than CRM_JOURNAL_KEEP_MONTHS that are not archived; 0 where all stay",
+)

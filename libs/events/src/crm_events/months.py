@@ -5,7 +5,7 @@ there when that month's partition can't be made any more.
 """
 
 import datetime as dt
-import itertools
+import uuid
 from collections.abc import Sequence
 
 import asyncpg
@@ -26,25 +26,29 @@ def months_from(day: dt.date, count: int) -> list[dt.date]:
     return [dt.date(n // 12, n % 12 + 1, 1) for n in range(first, first + count)]
 
 
+def bounds(month: dt.date) -> tuple[uuid.UUID, uuid.UUID]:
+    """The smallest id of a month, and the smallest behind it."""
+    month, following = months_from(month, 2)
+    low, high = (first_id_at(dt.datetime(d.year, d.month, 1, tzinfo=dt.UTC)) for d in (month, following))
+    return low, high
+
+
 async def make_months(database: Database, now: dt.datetime, tables: Sequence[str] = TABLES) -> list[str]:
     """Make the partitions of this month and the next ones; answers the names of those that are new.
 
     tables: partitioned by the month of a UUIDv7, with a default partition.
     """
     made = []
-    months = months_from(now.date(), AHEAD + 1)
     for table in tables:
-        for month, following in itertools.pairwise(months):
+        for month in months_from(now.date(), AHEAD):
             name = f"{table}_{month:%Y_%m}"
-            if await _make(database, now, table, name, month, following):
+            if await _make(database, now, table, name, month):
                 made.append(name)
     return made
 
 
-async def _make(
-    database: Database, now: dt.datetime, table: str, name: str, month: dt.date, following: dt.date
-) -> bool:
-    low, high = (first_id_at(dt.datetime(d.year, d.month, 1, tzinfo=dt.UTC)) for d in (month, following))
+async def _make(database: Database, now: dt.datetime, table: str, name: str, month: dt.date) -> bool:
+    low, high = bounds(month)
     try:
         async with database.write(WriteContext(now=now)) as session:
             if await session.connection.fetchval("SELECT to_regclass($1) IS NOT NULL", name):

@@ -232,3 +232,32 @@ RESYNC_1: tuple[str, ...] = (
     """,
     "CREATE INDEX ix_resync_gap_waiting ON resync_gap (noticed_at) WHERE asked_at IS NULL",
 )
+
+#: Months of the journal in object storage.
+ARCHIVE_1: tuple[str, ...] = (
+    """
+    CREATE TABLE journal_archive (
+      month date NOT NULL,
+      state text NOT NULL,
+      run uuid NOT NULL,
+      begun_at timestamptz NOT NULL,
+      finished_at timestamptz,
+      CONSTRAINT pk_journal_archive PRIMARY KEY (month),
+      CONSTRAINT ck_journal_archive_state CHECK (state IN ('writing', 'archived', 'restoring', 'restored'))
+    )
+    """,
+    """
+    CREATE TABLE journal_frame (
+      first uuid NOT NULL,
+      last uuid NOT NULL,
+      month date NOT NULL,
+      file text NOT NULL,
+      start bigint NOT NULL,
+      length integer NOT NULL,
+      events integer NOT NULL,
+      sha256 text NOT NULL,
+      CONSTRAINT pk_journal_frame PRIMARY KEY (first)
+    )
+    """,
+    "CREATE INDEX ix_journal_frame_month_first ON journal_frame (month, first)",
+)

@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError
 from crm_contracts import Registry, control, registry
 from crm_database import Database
 from crm_events import heartbeat, topics
+from crm_events.archive.keeping import Keeping
 from crm_events.closing import closed, is_stray
 from crm_events.consumer.consumer import Consumer
 from crm_events.months import make_months
@@ -43,6 +44,8 @@ _log = structlog.get_logger("crm_events")
 class Worker:
     """database: the service's. heard: what to do with identity's heartbeat; None: nothing (and nothing is listened to).
     works: what else goes on in it until the event is set (jobs); each may run in any number of replicas.
+    keep_months: how many months of the journal, besides the present one, stay whole; older ones go to the archive that
+    `archive.keep_in` named for the database. 0: all stay.
 
     `run` ends when `stop` is set and everything is drained. Nothing here fails because the broker or the database is away:
     it waits, and says so in `warning`.
@@ -56,6 +59,7 @@ class Worker:
     heard: heartbeat.Heard | None = None
     clock: Clock = field(default_factory=SystemClock)
     known: Registry = field(default_factory=lambda: registry)
+    keep_months: int = 0
 
     def __post_init__(self) -> None:
         groups = groups_of(self.reactions, self.known)
@@ -63,6 +67,7 @@ class Worker:
         peers = {topic: tuple(group.name for group in groups if topic in group.topics) for topic in named}
         partitions = {topic: self.known.topics[topic].partitions for topic in named}
         self.relay = Relay(self.settings, known=self.known, database=self.database, clock=self.clock)
+        self.keeping = Keeping(self.settings, self.database, self.known, self.keep_months, self.clock)
         self.asker = Asker(self.settings, self.database, groups, self.known, lambda: self._producer, self.clock)
         self.consumers = [
             Consumer(self.settings, group, self.database, self.clock, lambda: self._producer, peers, partitions)
@@ -80,6 +85,7 @@ class Worker:
             self.relay.run(stop),
             self.asker.run(stop),
             Observing(self).run(stop),
+            self.keeping.run(stop),
             Scheduler(self.database, [months, *self.schedules], self.clock).run(stop),
             *(consumer.run(stop) for consumer in self.consumers),
             *(work(stop) for work in self.works),
@@ -170,6 +176,10 @@ class Worker:
             found.append("the broker can't be reached")
         if self.relay.problem:
             found.append(self.relay.problem)
+        if self.relay.leader is not None:
+            found += self.relay.leader.waiting_for_archive()
+        if (unreadable := self.keeping.warning()) is not None:
+            found.append(unreadable)
         return "; ".join(found) or None
 
     def progress(self) -> dict[str, Any]:

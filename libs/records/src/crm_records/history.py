@@ -1,14 +1,16 @@
 """The history of a record, read from the journal (PL-23), and the history of its owners (PL-22)."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from crm_contracts import registry
 from crm_database import ReadSession, query
+from crm_events.archive import changed, completed, is_archived
 from crm_events.journal import journal
 from crm_records.record_type import RecordType
 
@@ -28,6 +30,7 @@ _columns = (
     sa.case(
         (journal.c.type == sa.func.any(sa.bindparam("earlier", type_=ARRAY(sa.Text()), required=True)), journal.c.data)
     ).label("recorded"),
+    is_archived,
 )
 _of_record = (
     journal.c.subject == sa.bindparam("subject", type_=sa.Uuid(), required=True),
@@ -45,7 +48,7 @@ _owners = query(
     .where(
         *_of_record,
         journal.c.version < sa.bindparam("before", type_=sa.Integer(), required=True),
-        journal.c.data["changes"].has_key("owner_id"),
+        changed("owner_id"),
     )
     .order_by(journal.c.version.desc())
     .limit(sa.bindparam("page_rows", type_=sa.Integer(), required=True))
@@ -64,7 +67,7 @@ async def read_history(
 ) -> tuple[list[dict[str, Any]], int | None]:
     """Entries of a record's history, newest first, and the version to go on before; None: that was all.
 
-    The caller has been shown to see the record.
+    The caller has been shown to see the record. Raises ArchiveUnreachable for entries of archived months.
     """
     rows = await session.fetch(
         _entries,
@@ -75,7 +78,7 @@ async def read_history(
         earlier=list(registry.upcasters),
     )
     kept = rows[:limit]
-    return [entry_json(row) for row in kept], kept[-1]["version"] if len(rows) > limit else None
+    return [entry_json(row) for row in await _whole(session, kept)], kept[-1]["version"] if len(rows) > limit else None
 
 
 async def read_entry(
@@ -89,7 +92,7 @@ async def read_entry(
         at_version=version,
         earlier=list(registry.upcasters),
     )
-    return None if row is None else entry_json(row)
+    return None if row is None else entry_json((await _whole(session, [row]))[0])
 
 
 async def read_owners(
@@ -105,7 +108,22 @@ async def read_owners(
         earlier=list(registry.upcasters),
     )
     kept = rows[:limit]
-    return [_owner_json(row) for row in kept], kept[-1]["version"] if len(rows) > limit else None
+    return [_owner_json(row) for row in await _whole(session, kept)], kept[-1]["version"] if len(rows) > limit else None
+
+
+async def _whole(session: ReadSession, rows: Sequence[asyncpg.Record]) -> list[Mapping[str, Any]]:
+    """The rows, with what of them lies in the archive."""
+    archived = await completed(session, rows)
+    return [
+        dict(row.items())
+        if (data := archived.get(row["event_id"])) is None
+        else {
+            **row,
+            **{name: data.get(name) for name in ("actor", "origin", "changes", "reason")},
+            "recorded": data if row["type"] in registry.upcasters else None,
+        }
+        for row in rows
+    ]
 
 
 def entry_json(row: Mapping[str, Any] | Any) -> dict[str, Any]:

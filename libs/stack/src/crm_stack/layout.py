@@ -51,6 +51,11 @@ class Layout:
         return self.folder / "gateway"
 
     @property
+    def archive(self) -> Path:
+        """Old months of the journals, unless CRM_ARCHIVE_URL says another place."""
+        return self.folder / "archive"
+
+    @property
     def status(self) -> Path:
         """The supervisor's last word; see `status_file`."""
         return self.state / "status.json"

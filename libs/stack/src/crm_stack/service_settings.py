@@ -39,6 +39,7 @@ def service_environment(
         "CRM_PUBLIC_URL": address,
         "CRM_SERVICES": ",".join((*options.services, *options.beside)),
         "CRM_SIGNING_KEY_FILE": str(layout.secret("signing-key")),
+        "CRM_ARCHIVE_URL": os.environ.get("CRM_ARCHIVE_URL") or layout.archive.absolute().as_uri(),
     }
     if service == "identity":
         settings["CRM_KEY_SECRET_FILE"] = str(layout.secret(KEY_SECRET))

@@ -26,7 +26,7 @@ from crm_web.sending import send_answer, send_stream
 from crm_web.service import Service
 from crm_web.settings import Settings
 from crm_web.telemetry import Telemetry
-from crm_web.working import consistency_tokens
+from crm_web.working import consistency_tokens, find_archive
 
 _log = structlog.get_logger("crm_web")
 
@@ -157,6 +157,7 @@ def create_app(
             if opened is None:
                 opened = await Database.open(settings.dsn, name=f"{service.name}-app", settings=settings.pool)
                 stack.push_async_callback(opened.close)
+            find_archive(settings, opened)
             app.telemetry = telemetry
             chosen_clock = clock or SystemClock()
             runtime = Runtime(

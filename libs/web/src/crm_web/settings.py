@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from crm_database import PoolSettings
 from crm_kernel import CompanyCalendar, UnknownTimeZone
@@ -119,6 +128,23 @@ class Settings(FromEnvironment):
             description="All services of this deployment, with commas; nobody waits for the reports of others. Empty: all there are.",
         ),
     ] = ""
+    archive_url: Annotated[
+        str,
+        Field(
+            pattern=r"^((file|s3|s3a|gs|az|abfs|abfss)://.+)?$",
+            description="Where old months of the journal lie: `s3://bucket/folder`, `gs://…`, `az://…` or `file:///folder`, of which "
+            "all processes of all services see the same. The clouds' own variables (`AWS_…`) say who we are there.",
+        ),
+    ] = ""
+    journal_keep_months: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=1200,
+            description="How many months of the journal, besides the present one, stay whole in the database; the worker archives older "
+            "ones. 0: all stay.",
+        ),
+    ] = 0
     time_zone: Annotated[str, Field(description="The company's (IANA) until identity's company record is known.")] = (
         "UTC"
     )
@@ -154,6 +180,14 @@ class Settings(FromEnvironment):
             raise ValueError("it must be hexadecimal") from None
         if length < 32:
             raise ValueError("it must have at least 32 bytes (64 hexadecimal digits)")
+        return value
+
+    @field_validator("journal_keep_months")
+    @classmethod
+    def _has_an_archive(cls, value: int, info: ValidationInfo) -> int:
+        # A wrong address has a line of its own, and is not here then.
+        if value and info.data.get("archive_url") == "":
+            raise ValueError("CRM_ARCHIVE_URL must say where older months go")
         return value
 
     @field_validator("time_zone")

@@ -11,6 +11,7 @@ from crm_authz import DIRECTORY_TABLES, DIRECTORY_TOPICS, apply, forget_ended_se
 from crm_contracts.control import HEARTBEAT
 from crm_database import DATABASE_ERRORS, Database, WriteContext
 from crm_events import BusSettings, ConsistencyTokens, Held, Reaction, Schedule, Worker, every, groups_of
+from crm_events.archive import Storage, keep_in
 from crm_kernel import Clock, SystemClock
 from crm_web.idempotency import PURGED_AT_ONCE, purge
 from crm_web.service import Service, Work
@@ -58,6 +59,7 @@ def make_worker(service: Service, settings: Settings, database: Database) -> Wor
     if not settings.kafka_bootstrap:
         raise SettingsInvalid("CRM_KAFKA_BOOTSTRAP is not set: a worker needs the bus")
     clock = SystemClock()
+    find_archive(settings, database)
 
     async def note(sent_at: dt.datetime) -> None:
         async with database.write(WriteContext(now=clock.now())) as session:
@@ -80,7 +82,16 @@ def make_worker(service: Service, settings: Settings, database: Database) -> Wor
             *(partial(_at_work, work, settings, database, clock) for work in service.works),
         ],
         heard=None if owns_directory(service) else note,
+        keep_months=settings.journal_keep_months,
     )
+
+
+def find_archive(settings: Settings, database: Database) -> None:
+    """Say where the archived months of the service's journal lie. Raises SettingsInvalid for an address that is none."""
+    try:
+        keep_in(database, Storage(settings.archive_url) if settings.archive_url else None)
+    except ValueError as error:
+        raise SettingsInvalid(f"CRM_ARCHIVE_URL: {error}") from error
 
 
 async def _at_work(work: Work, settings: Settings, database: Database, clock: Clock, stop: asyncio.Event) -> None:

@@ -1,9 +1,14 @@
 """Release, assignment and the pool's history (CU-43, CU-44)."""
 
+import uuid
+from pathlib import Path
+
 import pytest
 from services.customers.tests.conftest import make_customer, told
 from services.customers.tests.pool.pools import assign, claim, make_pool, moves, pooled
 
+from crm_events.archive import keep_in
+from crm_testing.archived import LONG_AGO, at_the_archive, recorded_long_ago
 from crm_testing.service import Caller, Running
 
 
@@ -142,6 +147,37 @@ async def test_the_history_of_a_pool_and_of_a_customer_tell_each_move(
         assert {one["pool_id"] for one in found} == {pool["id"]}
     assert (await colleague("GET", f"/customers/{customer['id']}/pool-history")).status == 404
     assert (await rep("GET", f"/customers/{elsewhere['id']}/pool-history")).status == 404, "a pooled one is nobody's"
+
+
+@pytest.mark.requirement("CU-44", "PL-23")
+async def test_the_history_of_a_pool_is_the_same_when_it_is_archived(
+    customers: Running, admin: Caller, rep: Caller, colleague: Caller, tmp_path: Path
+) -> None:
+    pool = await make_pool(admin)
+    customer = await pooled(rep, pool, reason="first")
+    await claim(colleague, customer)
+    body = {"reason": "a second time, with much to say " * 5, "pool_id": pool["id"]}
+    await colleague.done("POST", f"/customers/{customer['id']}/release", json=body)
+    await assign(admin, pool["id"], [customer], customers.people.rep, "back")
+    paths = (f"/pools/{pool['id']}/history", f"/customers/{customer['id']}/pool-history")
+    before = [await moves(rep, path, limit=1) for path in paths]
+    assert [[one["action"] for one in found] for found in before] == [
+        ["released", "claimed", "released", "assigned"]
+    ] * 2
+    moved = await recorded_long_ago(customers.dsn, uuid.UUID(customer["id"]))
+    # The ids are other ones now; everything else is to stay.
+    plain = [await moves(rep, path, limit=1) for path in paths]
+    async with at_the_archive(customers.dsn, "customers", tmp_path) as (archiver, storage):
+        assert await archiver.archive(LONG_AGO, customers.clock.now()) == moved
+    headers = {"authorization": f"Bearer {customers.token(customers.people.rep)}"}
+    for path in paths:
+        refused = await customers.client.get(f"/api/customers/v1{path}", headers=headers)
+        assert (refused.status_code, refused.json()["code"]) == (503, "archive.unreachable")
+    keep_in(customers.database, storage)
+    assert [await moves(rep, path, limit=1) for path in paths] == plain
+    assert [[one["reason"] for one in found] for found in plain] == [
+        [one["reason"] for one in found] for found in before
+    ]
 
 
 @pytest.mark.requirement("CU-40")

@@ -2,12 +2,15 @@
 
 import datetime as dt
 import uuid
+from pathlib import Path
 from typing import Any
 
 import pytest
 from services.sales.tests.conftest import Stages, make_opportunity, usd
 
 from crm_contracts.sales import OpportunityStageChanged
+from crm_events.archive import keep_in
+from crm_testing.archived import LONG_AGO, at_the_archive, recorded_long_ago
 from crm_testing.service import Caller, Running
 
 DAY = dt.timedelta(days=1)
@@ -47,6 +50,29 @@ async def test_forward_and_back_with_history(sales: Running, rep: Caller, stages
     told = [OpportunityStageChanged.model_validate(event["data"]) for event in events]
     assert [(event.dwell_seconds, event.regression) for event in told] == [(86400, False), (2 * 86400, True)]
     assert [str(event.to_stage_id) for event in told] == [stages["Proposal"], stages["Engaging"]]
+
+
+@pytest.mark.requirement("SA-3", "PL-23")
+async def test_the_history_of_stages_is_the_same_when_most_of_it_is_archived(
+    sales: Running, rep: Caller, stages: Stages, tmp_path: Path
+) -> None:
+    made = await make_opportunity(rep, value=usd("100"))
+    path = f"/opportunities/{made['id']}/stages"
+    for stage in ("Proposal", "Engaging", "Proposal"):
+        sales.clock.advance(DAY)
+        rep = sales.caller(sales.people.rep)
+        assert (await go(rep, made, stages[stage])).status == 200
+    before = (await rep.done("GET", path))["items"]
+    assert [item["stage"] for item in before] == ["Prospecting", "Proposal", "Engaging", "Proposal"]
+    assert await recorded_long_ago(sales.dsn, uuid.UUID(made["id"]), until=3) == 3
+    async with at_the_archive(sales.dsn, "sales", tmp_path) as (archiver, storage):
+        assert await archiver.archive(LONG_AGO, sales.clock.now()) == 3
+    refused = await sales.client.get(
+        f"/api/sales/v1{path}", headers={"authorization": f"Bearer {sales.token(sales.people.rep)}"}
+    )
+    assert (refused.status_code, refused.json()["code"]) == (503, "archive.unreachable")
+    keep_in(sales.database, storage)
+    assert (await rep.done("GET", path))["items"] == before
 
 
 @pytest.mark.requirement("SA-3")

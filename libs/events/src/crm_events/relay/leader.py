@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError
 
 from crm_contracts import Envelope, Topic
 from crm_events import metrics, topics
+from crm_events.archive.errors import ArchiveDamaged, ArchiveUnreachable
 from crm_events.closing import failure_of, is_stray
 from crm_events.relay import rules
 from crm_events.relay.ledger import RANGE_LIMIT, Ledger, LockLost, Slot
@@ -28,6 +29,8 @@ MOST_FETCHED = 10_000
 #: Seconds between looks into the outbox when nobody wakes the relay: every write does; a look catches those whose word got lost.
 POLL_SECONDS = 0.5
 KEEP_REPORTS_SECONDS = 5.0
+#: Seconds between attempts to read archived events that are to be sent again.
+ARCHIVE_SECONDS = 5.0
 
 _log = structlog.get_logger("crm_events")
 
@@ -173,7 +176,12 @@ class Leader:
         return [fetched[n] for n in range(min(slotted.limit, len(fetched)))]
 
     async def _send(self, slotted: Slotted, action: rules.Send) -> None:
-        batch = await self._batch(slotted, action)
+        try:
+            batch = await self._batch(slotted, action)
+        except (ArchiveUnreachable, ArchiveDamaged) as error:
+            await self._not_read(slotted, action, error)
+            return
+        slotted.unread = None
         # What is marked in flight is what may be sent; fewer may fit into the batch.
         slotted.state = rules.sending(slotted.state, action.first, action.first + len(batch) - 1)
         try:
@@ -206,6 +214,27 @@ class Leader:
         row = await self.ledger.acknowledge(slotted.stream.id, first, last, base, longer[0] if longer else None)
         slotted.range = (row, longer[1], last, longer[3]) if longer else (row, first, last, base)
         slotted.state = rules.stored(slotted.state)
+
+    async def _not_read(self, slotted: Slotted, action: rules.Send, error: Exception) -> None:
+        """What a group lacks lies in the archive: nothing behind it may be sent first. Other partitions go on."""
+        if slotted.unread is None:
+            _log.warning(
+                "archived events can't be sent again",
+                topic=slotted.slot[0],
+                partition=slotted.slot[1],
+                first=action.first,
+                cause=str(error),
+            )
+        slotted.unread = str(error)
+        await asyncio.sleep(ARCHIVE_SECONDS)
+
+    def waiting_for_archive(self) -> list[str]:
+        """The partitions that stand still because archived events can't be read, in words."""
+        return [
+            f"{topic}/{partition} waits for the archive: {slotted.unread}"
+            for (topic, partition), slotted in self.slots.items()
+            if slotted.unread is not None
+        ]
 
     async def _not_acknowledged(self, slotted: Slotted, failure: NotAcknowledged) -> None:
         slotted.failures += 1
@@ -311,6 +340,7 @@ class Leader:
             broken=False,
             in_flight=None,
             looking={},
+            looked_at=frozenset(),
             lacking={},
         )
         slotted.fetched.clear()

@@ -17,6 +17,8 @@ import asyncpg
 from crm_contracts import Envelope
 from crm_database import DATABASE_ERRORS, lock_key
 from crm_database.sessions import prepare_connection
+from crm_events.archive.reading import contents
+from crm_events.archive.storage import Storage
 from crm_events.relay.rules import Report
 
 #: The advisory lock of the leader; each service has a database of its own.
@@ -64,6 +66,7 @@ _SERVER = """
 SELECT s.system_identifier::text || ':' || c.timeline_id::text FROM pg_control_system() s, pg_control_checkpoint() c
 """
 _ENVELOPE = "j.event_id, j.type, j.subject, j.time, j.write_id, j.traceparent, convert_to(j.data::text, 'UTF8') AS data"
+_ARCHIVED = "j.data ? '$archived' AS is_archived"
 _WAITING = f"""
 SELECT o.position, o.topic, {_ENVELOPE}
 FROM (SELECT position, event_id, topic FROM outbox ORDER BY position LIMIT $1) o
@@ -83,7 +86,7 @@ WITH given AS (
 SELECT (SELECT count(*) FROM gone), (SELECT count(*) FROM heads)
 """
 _NUMBERED = f"""
-SELECT p.number, p.tombstone, {_ENVELOPE}
+SELECT p.number, p.tombstone, {_ENVELOPE}, {_ARCHIVED}
 FROM publication p JOIN journal j ON j.event_id = p.event_id
 WHERE p.stream_id = $1 AND p.number BETWEEN $2 AND $3 ORDER BY p.number
 """  # noqa: S608
@@ -129,14 +132,18 @@ VALUES ($1, $2, $3, true, $4, 0, 1, $5, now())
 class Ledger:
     """Opened with the lock held; every method raises LockLost when the connection is gone."""
 
-    def __init__(self, connection: "asyncpg.Connection[Any]", service: str) -> None:
+    def __init__(self, connection: "asyncpg.Connection[Any]", service: str, storage: Storage | None = None) -> None:
         self.connection = connection
+        self.storage = storage
         self.source = f"/crm/{service}"
         self._busy = asyncio.Lock()
 
     @classmethod
-    async def connect(cls, dsn: str, service: str) -> "Ledger | None":
-        """Connect and try to take the lock; None when another relay has it. OSError or asyncpg errors when the server is away."""
+    async def connect(cls, dsn: str, service: str, storage: Storage | None = None) -> "Ledger | None":
+        """Connect and try to take the lock; None when another relay has it. OSError or asyncpg errors when the server is away.
+
+        storage: where archived months lie, for numbers that are put back after a consumer's database was restored.
+        """
         connection = await asyncpg.connect(
             dsn,
             timeout=5,
@@ -158,7 +165,7 @@ class Ledger:
             await prepare_connection(connection)
             # Raw SQL: an advisory lock, held by the session.
             if await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK):
-                return cls(connection, service)
+                return cls(connection, service, storage)
         except BaseException:
             connection.terminate()
             raise
@@ -222,9 +229,20 @@ class Ledger:
             )
 
     async def numbered(self, stream: uuid.UUID, first: int, last: int) -> list[Envelope]:
-        """The events of these numbers, in order."""
+        """The events of these numbers, in order. Raises ArchiveUnreachable, ArchiveDamaged for those of archived months."""
         rows = await self._fetch(_NUMBERED, stream, first, last)
-        return [self.envelope(row, str(stream), row["number"], tombstone=row["tombstone"]) for row in rows]
+        archived = [row["event_id"] for row in rows if row["is_archived"] and not row["tombstone"]]
+        elsewhere = await contents(self, self.storage, archived)
+        return [
+            self.envelope(
+                row, str(stream), row["number"], tombstone=row["tombstone"], data=elsewhere.get(row["event_id"])
+            )
+            for row in rows
+        ]
+
+    async def fetch(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
+        """Rows, for the archive's index. Raises LockLost."""
+        return await self._fetch(sql, *arguments)
 
     async def acknowledge(self, stream: uuid.UUID, first: int, last: int, base: int, longer: int | None) -> int:
         """Rule 3: store the offsets and let the numbers leave the outbox, in one transaction. `longer`: the row of sent_range
@@ -275,8 +293,10 @@ class Ledger:
                 raise LockLost(f"{type(error).__name__}: {error}") from error
         return Stream(new, head, 0, 1, server)
 
-    def envelope(self, row: asyncpg.Record, stream: str, number: int, *, tombstone: bool = False) -> Envelope:
-        """The event of a row, as it is sent."""
+    def envelope(
+        self, row: asyncpg.Record, stream: str, number: int, *, tombstone: bool = False, data: bytes | None = None
+    ) -> Envelope:
+        """The event of a row, as it is sent. data: what the archive has of it; None: the row is whole."""
         time: dt.datetime = row["time"]
         return Envelope(
             id=row["event_id"],
@@ -284,7 +304,7 @@ class Ledger:
             source=self.source,
             subject=row["subject"],
             time=time,
-            data=b"{}" if tombstone else row["data"],
+            data=b"{}" if tombstone else data or row["data"],
             sequence=number,
             stream=stream,
             write_id=row["write_id"],

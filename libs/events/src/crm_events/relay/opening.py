@@ -36,6 +36,8 @@ class Slotted:
         #: How many events a batch may have: halved when the broker refuses one for good, doubled with each that it takes.
         self.limit = BATCH_RECORDS
         self.failures = 0
+        #: Why the archived events that are next can't be read; None: they can, or none are next.
+        self.unread: str | None = None
         self.groups: dict[str, frozenset[str]] = {}
         self.task: asyncio.Task[None] | None = None
         self.changed = asyncio.Event()

@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError
 from crm_contracts import Registry, control, registry
 from crm_database import DATABASE_ERRORS, Database
 from crm_events import topics, wake
+from crm_events.archive.reading import storage_of
 from crm_events.closing import closed
 from crm_events.relay.leader import Leader
 from crm_events.relay.ledger import Ledger, LockLost
@@ -67,7 +68,7 @@ class Relay:
             await stopped_within(stop, LOCK_SECONDS)
 
     async def _once(self, stop: asyncio.Event) -> None:
-        ledger = await Ledger.connect(self.settings.dsn, self.settings.service)
+        ledger = await Ledger.connect(self.settings.dsn, self.settings.service, storage_of(self.database))
         if ledger is None:
             return
         try:

@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError
 from crm_contracts import Topic, control
 from crm_database import DATABASE_ERRORS, Database, WriteContext
 from crm_events import metrics
+from crm_events.archive.errors import ArchiveDamaged, ArchiveUnreachable
 from crm_events.closing import closed
 from crm_events.relay.sender import BATCH_BYTES
 from crm_events.resync import answer_store, rules, walk
@@ -105,7 +106,7 @@ class Answerer:
             await self._drop()
 
     async def _round(self) -> bool:
-        """One page for each request that is due one; whether there was any."""
+        """One page for each request that is due one; whether any was sent."""
         while self._refusals:
             request, reason = self._refusals[0]
             await self._send(
@@ -115,12 +116,18 @@ class Answerer:
         async with self.database.read() as session:
             unfinished = await answer_store.unfinished(session)
         due = [one for one in unfinished if rules.may_send(one[3])]
+        answered = False
         for request_id, group, wanted, standing in due:
-            await self._answer(request_id, group, wanted, standing)
+            try:
+                await self._answer(request_id, group, wanted, standing)
+                answered = True
+            except (ArchiveUnreachable, ArchiveDamaged) as error:
+                # The others need not wait for it.
+                _log.warning("resync waits for the archive", request=str(request_id), group=group, cause=str(error))
         if not unfinished:
             async with self.database.write(WriteContext(now=self.clock.now())) as session:
                 await answer_store.forget(session)
-        return bool(due)
+        return answered
 
     async def _answer(self, request: uuid.UUID, group: str, wanted: walk.Wanted, standing: Answering) -> None:
         try:

@@ -1,4 +1,5 @@
-"""Walking the journal for an answer: from a cursor, a bounded piece at a time. No table but the journal is read.
+"""Walking the journal for an answer: from a cursor, a bounded piece at a time. No table but the journal is read; what of
+it is archived comes from there, in the same places.
 
 Raw SQL: ranges of ids over partitioned tables, and orders that depend on several rows of one record.
 
@@ -8,7 +9,7 @@ of a higher version makes that one wait: it is told right behind it (`turn` is t
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ import asyncpg
 
 from crm_contracts import Envelope
 from crm_database import Database, ReadSession
+from crm_events.archive.reading import contents, storage_of
 from crm_events.resync.messages import Kind
 
 #: Rows of the journal that one statement looks at, and events that one page may have.
@@ -65,7 +67,8 @@ LEFT JOIN journal j ON j.subject = i.id AND j.topic = $2
 WHERE i.id >= $3 ORDER BY i.id, j.version
 """
 _EVENTS = """
-SELECT event_id, type, subject, time, write_id, traceparent, convert_to(data::text, 'UTF8') AS data
+SELECT event_id, type, subject, time, write_id, traceparent, convert_to(data::text, 'UTF8') AS data,
+  data ? '$archived' AS is_archived
 FROM journal WHERE event_id = ANY($1)
 """
 
@@ -102,10 +105,12 @@ async def following(database: Database, source: str, wanted: Wanted, cursor: str
         places = await _places(session, wanted, turn, version)
         ids = [row["event_id"] for row in places if row["event_id"] is not None]
         rows = {row["event_id"]: row for row in await session.connection.fetch(_EVENTS, ids)}
+        archived = [event for event, row in rows.items() if row["is_archived"]]
+        elsewhere = await contents(session.connection, storage_of(database), archived)
     return [
         Found(
             cursor=f"{row['turn']}:{row['version']}",
-            event=None if row["event_id"] is None else _envelope(rows[row["event_id"]], source),
+            event=None if row["event_id"] is None else _envelope(rows[row["event_id"]], source, elsewhere),
             unknown=row["turn"] if row["event_id"] is None else None,
         )
         for row in places
@@ -147,14 +152,14 @@ def _place(cursor: str | None) -> tuple[uuid.UUID, int]:
     return uuid.UUID(turn), int(version)
 
 
-def _envelope(row: Any, source: str) -> Envelope:
+def _envelope(row: Any, source: str, elsewhere: Mapping[uuid.UUID, bytes]) -> Envelope:
     return Envelope(
         id=row["event_id"],
         type=row["type"],
         source=source,
         subject=row["subject"],
         time=row["time"],
-        data=row["data"],
+        data=elsewhere[row["event_id"]] if row["is_archived"] else row["data"],
         write_id=row["write_id"],
         traceparent=row["traceparent"],
     )

@@ -63,7 +63,7 @@ class Statements:
         async with self._database.read() as session:
             while len(found) < count:
                 recorder = Recorder(session.connection)
-                watched: Any = ReadSession(recorder)  # type: ignore[arg-type]
+                watched: Any = ReadSession(recorder, session.database)  # type: ignore[arg-type]
                 page = await read_page(watched, CUSTOMER, scope, asked, position)
                 if len(recorder.ran) != 1:
                     raise RuntimeError(f"a page ran {len(recorder.ran)} statements")
@@ -82,7 +82,7 @@ class Statements:
         _, scope = await self._scope(token)
         async with self._database.read() as session:
             recorder = Recorder(session.connection)
-            watched: Any = ReadSession(recorder)  # type: ignore[arg-type]
+            watched: Any = ReadSession(recorder, session.database)  # type: ignore[arg-type]
             for record_id in ids:
                 await read_json(watched, CUSTOMER, scope, record_id)
         return recorder.ran

@@ -26,12 +26,16 @@ BENCHMARKS: dict[str, str] = {
     "revoke": "crm_stack.bench.revoke",
     "relay": "crm_stack.bench.relay",
     "project": "crm_stack.bench.project",
+    "journal": "crm_stack.bench.journal",
     "start": "crm_stack.bench.start",
 }
 #: What is attacked instead of measured; not in `all`.
 PROOFS = ("faults", "simulation")
 #: What `all` leaves out, and why: it says so.
-ASIDE = {"growth": "it needs two stacks and a size of its own: ./crm bench growth --size 1000000"}
+ASIDE = {
+    "growth": "it needs two stacks and a size of its own: ./crm bench growth --size 1000000",
+    "journal": "it fills a journal of its own size: ./crm bench journal --size 50000000",
+}
 
 
 def register(app: typer.Typer) -> None:
@@ -43,7 +47,7 @@ def register(app: typer.Typer) -> None:
             str, typer.Argument(help=f"{', '.join(BENCHMARKS)}, or all (but {', '.join(ASIDE)}); {', '.join(PROOFS)}.")
         ],
         size: Annotated[
-            int, typer.Option(min=1000, help="Customers that are loaded first; events, of relay and project.")
+            int, typer.Option(min=1000, help="Customers that are loaded first; events, of relay, project and journal.")
         ] = 20_000,
         seconds: Annotated[float, typer.Option(min=0.2, max=60, help="Length of one run of subject or reference.")] = 1,
         repeats: Annotated[int, typer.Option(min=5, max=50, help="Turns of subject and reference.")] = 5,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from crm_stack.cli import told_again
+from crm_stack.cli import archive, told_again
 from crm_stack.cli.deployment import AsJson, Databases, Kafka, bus, carry_out, show_table, urls_of
 from crm_stack.cli.failure import FAILED, USAGE, Failure
 
@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(events, name="events")
     events.add_typer(letters, name="dead-letters")
     told_again.register(events)
+    archive.register(events)
 
     @events.command()
     def tail(

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import uuid
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import asyncpg
@@ -275,7 +276,7 @@ def _page(unit: ReadUnit, rows: list[Any], limit: int, bound: list[str]) -> Pool
     return PoolMoves(items=[_move(row) for row in rows[:limit]], next=following)
 
 
-def _move(row: asyncpg.Record) -> PoolMove:
+def _move(row: Mapping[str, Any]) -> PoolMove:
     data = row["data"]
     return PoolMove(
         id=row["event_id"],

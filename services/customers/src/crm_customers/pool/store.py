@@ -2,7 +2,7 @@
 
 import datetime as dt
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from crm_customers.customer.tables import customer
 from crm_customers.pool.tables import pool
 from crm_database import ReadSession, WriteSession, lock_key, query
+from crm_events.archive import completed, is_archived
 from crm_events.journal import journal
 from crm_kernel.ids import first_id_at
 
@@ -63,6 +64,7 @@ _MOVE_COLUMNS = (
     journal.c.occurred_at,
     journal.c.actor_id,
     journal.c.data,
+    is_archived,
 )
 
 
@@ -148,7 +150,7 @@ async def waiting(
 
 async def moves_of_pool(
     session: ReadSession, pool_id: uuid.UUID, before: uuid.UUID | None, limit: int
-) -> list[asyncpg.Record]:
+) -> list[Mapping[str, Any]]:
     """What happened in a pool, newest first, before an event."""
     statement = sa.select(*_MOVE_COLUMNS).where(_IS_MOVE, _pool_of_event == pool_id)
     return await _moves(session, statement, before, limit)
@@ -156,7 +158,7 @@ async def moves_of_pool(
 
 async def moves_of_customer(
     session: ReadSession, customer_id: uuid.UUID, before: uuid.UUID | None, limit: int
-) -> list[asyncpg.Record]:
+) -> list[Mapping[str, Any]]:
     """What happened to a customer in pools, newest first, before an event."""
     statement = sa.select(*_MOVE_COLUMNS).where(journal.c.subject == customer_id, _IS_MOVE)
     return await _moves(session, statement, before, limit)
@@ -164,10 +166,13 @@ async def moves_of_customer(
 
 async def _moves(
     session: ReadSession, statement: sa.Select[Any], before: uuid.UUID | None, limit: int
-) -> list[asyncpg.Record]:
+) -> list[Mapping[str, Any]]:
     if before is not None:
         statement = statement.where(journal.c.event_id < sa.literal(before, sa.Uuid))
-    return await session.fetch(query(statement.order_by(journal.c.event_id.desc()).limit(limit)))
+    rows = await session.fetch(query(statement.order_by(journal.c.event_id.desc()).limit(limit)))
+    # An archived row is found by its pool all the same: it keeps the id (crm_events.archive.reading).
+    archived = await completed(session, rows)
+    return [{**row, "data": archived.get(row["event_id"], row["data"])} for row in rows]
 
 
 def plain(row: asyncpg.Record) -> dict[str, Any]:

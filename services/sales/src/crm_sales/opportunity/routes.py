@@ -1,8 +1,8 @@
 """Opportunities over HTTP: the standard operations, stages, outcomes."""
 
 import uuid
-
-import asyncpg
+from collections.abc import Mapping
+from typing import Any
 
 from crm_kernel import NotFound, Stale
 from crm_records import Id, Record, RecordOutOfScope, read_record, record_router
@@ -171,7 +171,7 @@ async def read_opportunity_stages(id: Id, unit: ReadUnit) -> StageHistory:
     return StageHistory(items=items)
 
 
-def _fact(row: asyncpg.Record) -> Fact:
+def _fact(row: Mapping[str, Any]) -> Fact:
     return Fact(
         kind=row["type"].rsplit(".", 2)[1],
         occurred_at=row["occurred_at"],

@@ -1,7 +1,8 @@
 """Queries over opportunities that no standard list answers: who uses a stage, what the journal says of stages."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import asyncpg
 import sqlalchemy as sa
@@ -9,6 +10,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from crm_contracts.sales import OPPORTUNITY_TOPIC
 from crm_database import ReadSession, query
+from crm_events.archive import completed, is_archived
 from crm_events.journal import journal
 from crm_sales.opportunity.tables import opportunity
 
@@ -26,6 +28,7 @@ _IN_STAGES = query(
 )
 _STAGE_FACTS = query(
     sa.select(
+        journal.c.event_id,
         journal.c.type,
         journal.c.time,
         journal.c.occurred_at,
@@ -34,6 +37,7 @@ _STAGE_FACTS = query(
         journal.c.data["from_stage_id"].astext.label("from_stage_id"),
         journal.c.data["dwell_seconds"].astext.label("dwell_seconds"),
         journal.c.data["regression"].astext.label("regression"),
+        is_archived,
     )
     .where(
         journal.c.subject == sa.bindparam("subject", type_=sa.Uuid()),
@@ -52,8 +56,18 @@ async def stages_in_use(session: ReadSession, stage_ids: Sequence[uuid.UUID]) ->
     return {uuid.UUID(int=row["stage_id"].int) for row in rows}
 
 
-async def stage_facts(session: ReadSession, opportunity_id: uuid.UUID) -> list[asyncpg.Record]:
-    """What the journal says of an opportunity's way, oldest first. The caller has been shown to see it."""
+async def stage_facts(session: ReadSession, opportunity_id: uuid.UUID) -> list[Mapping[str, Any]]:
+    """What the journal says of an opportunity's way, oldest first. The caller has been shown to see it.
+
+    Raises ArchiveUnreachable for facts of archived months.
+    """
     types = [f"{OPPORTUNITY_TOPIC.name}.{fact}.v1" for fact in STAGE_FACTS]
     rows = await session.fetch(_STAGE_FACTS, subject=opportunity_id, types=types, most=MOST_STAGE_FACTS)
-    return rows[::-1]
+    archived = await completed(session, rows)
+    return [_whole(row, archived.get(row["event_id"])) for row in rows[::-1]]
+
+
+def _whole(row: asyncpg.Record, data: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """data: from the archive; what an archived row keeps itself is all but the actor and the stage."""
+    found = dict(row.items())
+    return found if data is None else {**found, "actor": data["actor"], "stage_id": data["state"]["stage_id"]}

@@ -1,0 +1,13 @@
+"""Where archived months of the journal lie."""
+
+from alembic import op
+
+from crm_events.schema import ARCHIVE_1
+
+revision = "0006"
+down_revision = "0005"
+
+
+def upgrade() -> None:
+    for statement in ARCHIVE_1:
+        op.execute(statement)
