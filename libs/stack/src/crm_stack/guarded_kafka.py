@@ -27,17 +27,15 @@ def container_settings() -> dict[str, str]:
 class GuardedKafka(ApacheKafka):
     """One node that lets in whom it knows. `bootstrap`: where services log in; `administration` and `outside` are the others."""
 
-    def __init__(self, folder: Path, secrets: Path, **changed: str) -> None:
-        """Describe the node. secrets: the folder of them. changed: settings that a test wants otherwise, `.` written as `__`."""
+    title = "Apache Kafka with users"
+
+    def __init__(self, folder: Path, secrets: Path, changed: Mapping[str, str] | None = None) -> None:
+        """Describe the node. secrets: the folder of them. changed: settings that a test wants otherwise."""
         super().__init__(folder)
         self.secrets = secrets.absolute()
-        self._changed: Mapping[str, str] = {name.replace("__", "."): value for name, value in changed.items()}
+        self._changed = changed or {}
         self.administration = f"{LOOPBACK}:{free_port()}"
         self.outside = f"{LOOPBACK}:{free_port()}"
-
-    def secret(self, name: str) -> str:
-        """One of its secrets."""
-        return (self.secrets / name).read_text(encoding="utf-8").strip()
 
     def settings(self) -> dict[str, str]:
         """The container's, over those that a small node needs."""

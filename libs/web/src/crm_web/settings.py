@@ -104,14 +104,16 @@ class KafkaSettings(FromEnvironment):
     ] = "plaintext"
     kafka_mechanism: Annotated[
         Mechanism,
-        Field(description="How one logs in at the brokers: `SCRAM-SHA-512`, `SCRAM-SHA-256` or `PLAIN` (with TLS, or on this machine)."),
+        Field(
+            description="How one logs in at the brokers: `SCRAM-SHA-512`, `SCRAM-SHA-256` or `PLAIN` (with TLS, or on this machine)."
+        ),
     ] = "SCRAM-SHA-512"
     kafka_username: Annotated[
         str, Field(validate_default=True, description="Whom to log in as; `sasl_plaintext` and `sasl_ssl` need it.")
     ] = ""
-    kafka_password: Annotated[
-        SecretStr | None, Field(validate_default=True, description="That user's password.")
-    ] = None
+    kafka_password: Annotated[SecretStr | None, Field(validate_default=True, description="That user's password.")] = (
+        None
+    )
     kafka_ca: Annotated[
         str,
         Field(
