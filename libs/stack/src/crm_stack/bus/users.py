@@ -117,8 +117,6 @@ def users_of(bootstrap: str, login: Login) -> Iterator[Users]:
         }
     if login.ca:
         settings["ssl.ca.pem"] = login.ca
-    # What the library tells is given to its log only when it is polled, so on this thread; its `error_cb` is called on threads of its
-    # own, which ends the process (2.16).
     client = AdminClient(settings, logger=heard.log)
     # A first question, so that a wrong address or password is told as that and not by whatever is asked next.
     try:
@@ -126,7 +124,11 @@ def users_of(bootstrap: str, login: Login) -> Iterator[Users]:
     except KafkaException as error:
         client.poll(0)
         raise BrokerRefused(f"{bootstrap} can't be reached: {heard.first or _words(error)}") from error
-    yield Users(client)
+    users = Users(client)
+    # Asked for the users by somebody who may not, the library (2.16) frees memory twice, which ends the process.
+    # Rights need the same right.
+    users.rights(login.username)
+    yield users
 
 
 class _Heard(logging.Handler):
