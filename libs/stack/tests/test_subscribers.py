@@ -1,0 +1,331 @@
+"""`crm bus prepare` and `crm subscribers`, on Apache Kafka with the settings of the container stack."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import uuid
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    KafkaConnectionError,
+    KafkaError,
+    TopicAuthorizationFailedError,
+)
+
+from crm_contracts import registry, rights
+from crm_contracts.control import ALL
+from crm_events import Login, groups_of, topics
+from crm_stack import cli
+from crm_stack.bus.prepare import rights_of
+from crm_stack.bus.users import users_of
+from crm_testing.servers import GuardedBroker
+from crm_web.service import load_service
+from crm_web.working import all_reactions
+
+TOPIC = "crm.sales.opportunity"
+OTHER = "crm.sales.product"
+
+
+@pytest.fixture
+def operator(guarded_broker: GuardedBroker, monkeypatch: pytest.MonkeyPatch) -> GuardedBroker:
+    """The broker, with the administrator's settings in the environment, as the container has them."""
+    broker = guarded_broker
+    monkeypatch.setenv("CRM_KAFKA", broker.administration)
+    monkeypatch.setenv("CRM_KAFKA_OUTSIDE", broker.outside)
+    monkeypatch.setenv("CRM_KAFKA_PASSWORDS", str(broker.secrets))
+    monkeypatch.setenv("CRM_KAFKA_SECURITY", "sasl_plaintext")
+    monkeypatch.setenv("CRM_KAFKA_MECHANISM", "PLAIN")
+    monkeypatch.setenv("CRM_KAFKA_USERNAME", "administrator")
+    monkeypatch.setenv("CRM_KAFKA_PASSWORD_FILE", str(broker.secrets / "kafka-administrator-password"))
+    return broker
+
+
+@pytest.fixture
+async def prepared(operator: GuardedBroker, capsys: pytest.CaptureFixture[str]) -> GuardedBroker:
+    """A fact on each of the two topics."""
+    assert await crm("bus", "prepare") == 0, capsys.readouterr().err
+    capsys.readouterr()
+    sales = Login("sasl_plaintext", "sales", operator.secret("sales-kafka-password"))
+    async with AIOKafkaProducer(**sales.client(operator.bootstrap)) as producer:
+        for topic in (TOPIC, OTHER):
+            await producer.send_and_wait(topic, b"{}", key=b"1", partition=0)
+    return operator
+
+
+async def crm(*arguments: str) -> int:
+    """The exit code of the command, in a thread: it has an event loop of its own."""
+    return await asyncio.to_thread(cli.main, arguments)
+
+
+async def asked(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    """What the command tells, as data."""
+    code = await crm(*arguments, "--json")
+    told = capsys.readouterr()
+    assert code == 0, told.err
+    return json.loads(told.out)
+
+
+def named() -> str:
+    return f"erp-{uuid.uuid4().hex[:8]}"
+
+
+def login(broker: GuardedBroker, told: dict[str, Any], **changed: Any) -> Login:
+    subscriber = Login("sasl_ssl", told["user"], told["password"], ca=broker.secret("kafka-ca"))
+    return replace(subscriber, **changed)
+
+
+@asynccontextmanager
+async def reading(
+    broker: GuardedBroker, who: Login, *wanted: str, group: str | None = None
+) -> AsyncIterator[AIOKafkaConsumer]:
+    async with AIOKafkaConsumer(
+        *wanted,
+        **who.client(broker.outside),
+        group_id=group,
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+        retry_backoff_ms=50,
+    ) as consumer:
+        yield consumer
+
+
+async def first(broker: GuardedBroker, who: Login, topic: str, group: str | None = None) -> bytes:
+    """The value of a topic's first record, and the group's position behind it kept."""
+    async with asyncio.timeout(30), reading(broker, who, topic, group=group) as consumer:
+        record = await consumer.getone()
+        if group is not None:
+            await consumer.commit({TopicPartition(topic, record.partition): record.offset + 1})
+        return bytes(record.value)
+
+
+@pytest.mark.requirement("PL-50")
+async def test_the_job_makes_topics_users_and_rights_and_done_again_changes_nothing(
+    operator: GuardedBroker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(2):
+        assert await crm("bus", "prepare") == 0, capsys.readouterr().err
+        with users_of(operator.administration, operator.administrator) as users:
+            assert {*ALL, "operator"} <= users.names()
+            assert all(users.rights(name) == rights_of(name) for name in (*ALL, "operator"))
+    assert "7 users have their rights; 0 topics made." in capsys.readouterr().out
+    # A service finds everything as it wants it, without the right to make what is another's.
+    for service in ALL:
+        who = Login("sasl_plaintext", service, operator.secret(f"{service}-kafka-password"))
+        wanted = [*registry.produced_by(service), *registry.consumed_by(service)]
+        assert await topics.ensure(operator.bootstrap, wanted, who) == []
+
+
+@pytest.mark.parametrize("service", ALL)
+def test_a_services_rights_cover_every_topic_that_its_reactions_read(service: str) -> None:
+    groups = groups_of(all_reactions(load_service(service)))
+    read = {right.name for right in rights.of_service(service) if right.operation == "read"}
+    assert {topic for group in groups for topic in group.topics} <= read
+    assert all(f"crm.{group.name}".startswith(f"crm.{service}.") for group in groups)
+
+
+@pytest.mark.requirement("PL-50")
+async def test_a_subscriber_reads_its_topics_and_is_refused_everything_else(
+    prepared: GuardedBroker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = named()
+    told = await asked(capsys, "subscribers", "add", name, "--topics", TOPIC)
+    assert (told["user"], told["address"], told["topics"]) == (f"subscriber.{name}", prepared.outside, [TOPIC])
+    who = login(prepared, told)
+    assert await first(prepared, who, TOPIC, f"{name}.orders") == b"{}"
+    assert await first(prepared, who, TOPIC) == b"{}"
+    # What its right does not cover does not reach it, and isn't even there for it.
+    for refused in (OTHER, "crm.customers.customer", "crm.platform.resync-answers", "crm.platform.dead-letters"):
+        with pytest.raises(TopicAuthorizationFailedError):
+            await first(prepared, who, refused)
+    async with reading(prepared, who) as consumer:
+        assert await consumer.topics() == {TOPIC}
+    for group in ("crm.sales.directory", "another.orders", name):
+        with pytest.raises(GroupAuthorizationFailedError):
+            await first(prepared, who, TOPIC, group)
+    async with AIOKafkaProducer(**who.client(prepared.outside)) as producer:
+        with pytest.raises(TopicAuthorizationFailedError):
+            await producer.send_and_wait(TOPIC, b"forged", partition=0)
+    with pytest.raises(topics.TopicRefused, match="TopicAuthorizationFailedError"):
+        await topics.ensure(prepared.outside, [registry.topics[OTHER]], who)
+
+
+async def test_a_subscriber_that_is_added_again_keeps_its_password_and_has_the_topics_that_are_named_now(
+    prepared: GuardedBroker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = named()
+    told = await asked(capsys, "subscribers", "add", name, "--topics", f"{TOPIC},crm.customers.*")
+    again = await asked(capsys, "subscribers", "add", name, "--topics", OTHER)
+    assert "password" not in again
+    found = await asked(capsys, "subscribers", "list")
+    assert {"name": name, "topics": [OTHER]} in found
+    who = login(prepared, told)
+    assert await first(prepared, who, OTHER) == b"{}"
+    with pytest.raises(TopicAuthorizationFailedError):
+        await first(prepared, who, TOPIC)
+
+
+async def refused_log_in(broker: GuardedBroker, who: Login) -> bool:
+    try:
+        await first(broker, who, TOPIC)
+    except KafkaConnectionError:
+        return True
+    return False
+
+
+@pytest.mark.requirement("PL-50")
+async def test_after_a_rotation_the_old_password_is_refused_also_of_who_is_connected(
+    prepared: GuardedBroker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = named()
+    old = login(prepared, await asked(capsys, "subscribers", "add", name, "--topics", TOPIC))
+    async with reading(prepared, old, TOPIC, group=f"{name}.orders") as connected:
+        assert (await connected.getone()).value == b"{}"
+        # It is asked again who it is, goes on, and gets what comes.
+        await asyncio.sleep(4)
+        assert await sent_and_received(prepared, connected)
+        new = login(prepared, await asked(capsys, "subscribers", "rotate", name))
+        assert new.password != old.password
+        assert await refused_log_in(prepared, old)
+        assert await first(prepared, new, TOPIC) == b"{}"
+        await asyncio.sleep(4)
+        assert not await sent_and_received(prepared, connected)
+
+
+async def sent_and_received(broker: GuardedBroker, consumer: AIOKafkaConsumer) -> bool:
+    """Whether a record that is sent now reaches the consumer within some seconds."""
+    mark = uuid.uuid4().bytes
+    sales = Login("sasl_plaintext", "sales", broker.secret("sales-kafka-password"))
+    async with AIOKafkaProducer(**sales.client(broker.bootstrap)) as producer:
+        await producer.send_and_wait(TOPIC, mark, partition=0)
+    try:
+        async with asyncio.timeout(8):
+            while True:
+                for records in (await consumer.getmany(timeout_ms=500)).values():
+                    if any(record.value == mark for record in records):
+                        return True
+    except (TimeoutError, KafkaError):
+        return False
+
+
+@pytest.mark.requirement("PL-50")
+async def test_a_subscriber_that_is_removed_reads_nothing_more_from_that_moment_on(
+    prepared: GuardedBroker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = named()
+    who = login(prepared, await asked(capsys, "subscribers", "add", name, "--topics", TOPIC))
+    async with reading(prepared, who, TOPIC, group=f"{name}.orders") as connected:
+        assert (await connected.getone()).value == b"{}"
+        assert await crm("subscribers", "remove", name) == 0
+        assert not await sent_and_received(prepared, connected)
+    assert await refused_log_in(prepared, who)
+    with users_of(prepared.administration, prepared.administrator) as users:
+        assert users.rights(f"subscriber.{name}") == set()
+    capsys.readouterr()
+    for command in ("remove", "rotate"):
+        assert await crm("subscribers", command, name) == 1
+        assert f"There is no subscriber {name}." in capsys.readouterr().err
+
+
+async def test_a_broker_with_another_certificate_or_name_is_not_spoken_to(
+    prepared: GuardedBroker, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    told = await asked(capsys, "subscribers", "add", named(), "--topics", TOPIC)
+    (tmp_path / "secrets").mkdir()
+    make_secrets(tmp_path / "secrets")
+    strange = login(prepared, told, ca=(tmp_path / "secrets" / "kafka-ca").read_text())
+    assert await refused_log_in(prepared, strange)
+    # Nor does anybody show a password without TLS there.
+    assert await refused_log_in(prepared, login(prepared, told, security="sasl_plaintext"))
+    assert not await refused_log_in(prepared, login(prepared, told))
+
+
+def make_secrets(folder: Path, **environment: str) -> None:
+    script = Path(cli.__file__).parents[5] / "deploy" / "docker" / "make-secrets"
+    environment = {"PATH": "/usr/bin:/bin:/usr/local/bin", **environment}
+    subprocess.run([str(script), str(folder)], check=True, capture_output=True, timeout=60, env=environment)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["add", "crm", "--topics", TOPIC], 2, "'crm' is ours"),
+        (["add", "erp.eu", "--topics", TOPIC], 2, "is no subscriber's name"),
+        (["add", "erp", "--topics", "crm.platform.resync-answers"], 2, "between the services alone"),
+        (["add", "erp", "--topics", "crm.sales.nothing"], 2, "there is no topic crm.sales.nothing"),
+        (["rotate", "ERP"], 2, "is no subscriber's name"),
+        (["list", "--kafka", "127.0.0.1:1"], 1, "127.0.0.1:1 can't be reached"),
+    ],
+)
+async def test_what_cannot_be_is_refused_in_words(
+    operator: GuardedBroker, capsys: pytest.CaptureFixture[str], arguments: Iterable[str], code: int, said: str
+) -> None:
+    assert await crm("subscribers", *arguments) == code
+    assert said in capsys.readouterr().err
+
+
+async def test_only_who_logs_in_as_the_administrator_gives_rights(
+    operator: GuardedBroker, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CRM_KAFKA_PASSWORD_FILE")
+    monkeypatch.setenv("CRM_KAFKA_PASSWORD", "a guess")
+    assert await crm("subscribers", "add", "erp", "--topics", TOPIC) == 1
+    assert "Authentication failed" in capsys.readouterr().err
+    assert await crm("bus", "prepare", "--wait", "0") == 1
+    assert "Authentication failed" in capsys.readouterr().err
+    # A service is let in, and may not.
+    monkeypatch.setenv("CRM_KAFKA", operator.bootstrap)
+    monkeypatch.setenv("CRM_KAFKA_MECHANISM", "SCRAM-SHA-512")
+    monkeypatch.setenv("CRM_KAFKA_USERNAME", "sales")
+    monkeypatch.setenv("CRM_KAFKA_PASSWORD", operator.secret("sales-kafka-password"))
+    assert await crm("subscribers", "add", "erp", "--topics", TOPIC) == 1
+    assert "authorization failed" in capsys.readouterr().err
+    for name in ("CRM_KAFKA_SECURITY", "CRM_KAFKA_MECHANISM", "CRM_KAFKA_USERNAME", "CRM_KAFKA_PASSWORD"):
+        monkeypatch.delenv(name)
+    assert await crm("subscribers", "list") == 2
+    assert "Only an administrator may do that." in capsys.readouterr().err
+    monkeypatch.delenv("CRM_KAFKA")
+    assert await crm("subscribers", "list") == 2
+    assert "Of which brokers?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({}, "has no file like sales-kafka-password"),
+        ({"warehouse": "x"}, "there is no service warehouse"),
+        ({"sales": "x", "billing": "\n"}, "empty: billing-kafka-password"),
+    ],
+)
+async def test_passwords_that_are_missing_or_of_nobody_are_refused(
+    operator: GuardedBroker, capsys: pytest.CaptureFixture[str], tmp_path: Path, files: dict[str, str], said: str
+) -> None:
+    for user, password in files.items():
+        (tmp_path / f"{user}-kafka-password").write_text(password)
+    assert await crm("bus", "prepare", "--passwords", str(tmp_path)) == 2
+    assert said in capsys.readouterr().err
+
+
+async def test_the_operator_sees_every_event_as_a_user_of_its_own(
+    prepared: GuardedBroker, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from crm_events.watching import tail
+
+    who = Login("sasl_plaintext", "operator", prepared.secret("operator-kafka-password"))
+    facts = [topic for topic in registry.topics.values() if topic.numbered]
+    watched = tail(prepared.bootstrap, facts, from_start=True, login=who)
+    # Bare records are no events: nothing is shown of them, and nothing is refused.
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(3):
+            await anext(watched)
+    with pytest.raises(TopicAuthorizationFailedError):
+        async with AIOKafkaProducer(**who.client(prepared.bootstrap)) as producer:
+            await producer.send_and_wait(TOPIC, b"forged", partition=0)
