@@ -49,10 +49,10 @@ class Guarded:
 @pytest.fixture
 async def guarded(guarded_broker: GuardedBroker, make_database: MakeDatabase, template: str) -> AsyncIterator[Guarded]:
     made = things()
-    with users_of(guarded_broker.administration, guarded_broker.administrator) as users:
+    async with users_of(guarded_broker.administration, guarded_broker.administrator) as users:
         for service in SERVICES:
-            users.set_rights(service, rights.of_service(service, made.registry))
-            users.set_password(service, PASSWORD)
+            await users.set_rights(service, rights.of_service(service, made.registry))
+            await users.set_password(service, PASSWORD)
     # As the administrator's job does: nobody else may make the topics that are everybody's.
     everybodys = [
         control.HEARTBEAT,
@@ -174,8 +174,8 @@ async def test_who_is_not_known_does_not_come_in(guarded: Guarded, who: Login) -
 
 async def test_rights_that_are_no_longer_wanted_are_taken(guarded: Guarded) -> None:
     broker = guarded.broker
-    with users_of(broker.administration, broker.administrator) as users:
-        before = users.rights("follower")
-        users.set_rights("follower", {*before, rights.Right("topic", "crm.sales.opportunity", "write")})
-        users.set_rights("follower", before)
-        assert users.rights("follower") == before == rights.of_service("follower", guarded.bench.things.registry)
+    async with users_of(broker.administration, broker.administrator) as users:
+        before = await users.rights("follower")
+        await users.set_rights("follower", {*before, rights.Right("topic", "crm.sales.opportunity", "write")})
+        await users.set_rights("follower", before)
+        assert await users.rights("follower") == before == rights.of_service("follower", guarded.bench.things.registry)

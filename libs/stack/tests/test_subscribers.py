@@ -113,9 +113,10 @@ async def test_the_job_makes_topics_users_and_rights_and_done_again_changes_noth
 ) -> None:
     for _ in range(2):
         assert await crm("bus", "prepare") == 0, capsys.readouterr().err
-        with users_of(operator.administration, operator.administrator) as users:
-            assert {*ALL, "operator"} <= users.names()
-            assert all(users.rights(name) == rights_of(name) for name in (*ALL, "operator"))
+        async with users_of(operator.administration, operator.administrator) as users:
+            assert {*ALL, "operator"} <= await users.names()
+            for name in (*ALL, "operator"):
+                assert await users.rights(name) == rights_of(name)
     assert "7 users have their rights; 0 topics made." in capsys.readouterr().out
     # A service finds everything as it wants it, without the right to make what is another's.
     for service in ALL:
@@ -227,8 +228,8 @@ async def test_a_subscriber_that_is_removed_reads_nothing_more_from_that_moment_
         assert await crm("subscribers", "remove", name) == 0
         assert not await sent_and_received(prepared, connected)
     assert await refused_log_in(prepared, who)
-    with users_of(prepared.administration, prepared.administrator) as users:
-        assert users.rights(f"subscriber.{name}") == set()
+    async with users_of(prepared.administration, prepared.administrator) as users:
+        assert await users.rights(f"subscriber.{name}") == set()
     capsys.readouterr()
     for command in ("remove", "rotate"):
         assert await crm("subscribers", command, name) == 1

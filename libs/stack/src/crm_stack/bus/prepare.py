@@ -45,7 +45,7 @@ def rights_of(user: str) -> frozenset[Right]:
     return rights.of_operator() if user == OPERATOR else rights.of_service(user)
 
 
-def prepare(bootstrap: str, login: Login, passwords: Mapping[str, str], wait_seconds: float = 120.0) -> list[str]:
+async def prepare(bootstrap: str, login: Login, passwords: Mapping[str, str], wait_seconds: float = 120.0) -> list[str]:
     """Make topics, users and rights, or make them what they should be; answers the topics that were made. Done twice, it changes nothing.
 
     login: the administrator's. Raises BrokerRefused when the brokers can't be reached within that time, or don't do it.
@@ -53,13 +53,13 @@ def prepare(bootstrap: str, login: Login, passwords: Mapping[str, str], wait_sec
     deadline = time.monotonic() + wait_seconds
     while True:
         try:
-            with users_of(bootstrap, login) as users:
+            async with users_of(bootstrap, login) as users:
                 for user, password in passwords.items():
                     # The rights first: who logs in for the first time has them.
-                    users.set_rights(user, rights_of(user))
-                    users.set_password(user, password)
-            return asyncio.run(topics.ensure(bootstrap, registry.topics.values(), login))
+                    await users.set_rights(user, rights_of(user))
+                    await users.set_password(user, password)
+            return await topics.ensure(bootstrap, registry.topics.values(), login)
         except (BrokerRefused, topics.KafkaError, topics.TopicRefused, OSError) as error:
             if time.monotonic() >= deadline:
                 raise BrokerRefused(str(error)) from error
-            time.sleep(_PAUSE_SECONDS)
+            await asyncio.sleep(_PAUSE_SECONDS)

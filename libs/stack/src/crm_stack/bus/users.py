@@ -1,27 +1,54 @@
 """Users of the brokers and what they may, over Kafka's own administration: passwords (SCRAM) and rights (ACLs).
 
-aiokafka's administration has neither; docs/decisions/0026 says why this is confluent-kafka.
+One connection to one broker: Kafka 4 hands what changes something on to its controller. docs/decisions/0026 says why no client
+library does this.
 """
 
 from __future__ import annotations
 
-import logging
+import asyncio
+import hashlib
 import secrets
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Literal
 
+from aiokafka.conn import AIOKafkaConnection, create_conn
+from aiokafka.errors import ClusterAuthorizationFailedError, KafkaError, for_code
+
+from crm_contracts import rights
 from crm_contracts.rights import Right
+from crm_stack.bus.messages import (
+    ALLOW,
+    ANY,
+    Acl,
+    AlterUsers,
+    CreateAcls,
+    DeleteAcls,
+    DescribeAcls,
+    DescribeUsers,
+    Operation,
+    Pattern,
+    Resource,
+)
 
 if TYPE_CHECKING:
-    from confluent_kafka.admin import AclBinding, AclBindingFilter, AdminClient
-
     from crm_events import Login
 
 _LIMIT_SECONDS = 10.0
+_PAUSE_SECONDS = 0.05
 #: As Kafka's own tools derive a key from a password.
 _ITERATIONS = 8192
+_EVERYWHERE = "*"
+_RESOURCES: Mapping[int, Literal["topic", "group"]] = {Resource.TOPIC: "topic", Resource.GROUP: "group"}
+_OPERATIONS: Mapping[int, rights.Operation] = {
+    Operation.READ: "read",
+    Operation.WRITE: "write",
+    Operation.CREATE: "create",
+    Operation.ALTER: "alter",
+    Operation.DESCRIBE: "describe",
+    Operation.ALTER_CONFIGS: "alter_configs",
+}
 
 
 class BrokerRefused(Exception):
@@ -38,180 +65,185 @@ def new_password() -> str:
 
 
 class Users:
-    """The users of one Kafka. Everything may be done twice: what is so already stays as it is. Raises BrokerRefused."""
+    """The users of one Kafka. Everything may be done twice: what is so already stays as it is. Raises BrokerRefused.
 
-    def __init__(self, client: AdminClient) -> None:
+    Rights and users are as they were made when a method is through: the broker that was asked acts by them.
+    """
+
+    def __init__(self, connection: AIOKafkaConnection) -> None:
         """See `users_of`."""
-        self._client = client
+        self._connection = connection
 
-    def names(self) -> set[str]:
+    async def names(self) -> set[str]:
         """All users that have a password."""
-        return set(_answer("list the users", self._client.describe_user_scram_credentials(None)))
+        what = "list the users"
+        answer = await self._ask(what, DescribeUsers())
+        _check(what, answer.error_code, answer.error_message)
+        return {user for user, _, _, credentials, _ in answer.results if credentials}
 
-    def set_password(self, user: str, password: str) -> None:
-        """Make the user, or give them another password; the old one logs nobody in any more."""
-        from confluent_kafka.admin import ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
+    async def set_password(self, user: str, password: str) -> None:
+        """Make the user, or give them another password; the old one logs nobody in any more.
 
-        kind = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, _ITERATIONS)
-        self._alter(UserScramCredentialUpsertion(user, kind, password.encode(), salt=secrets.token_bytes(32)))
+        The brokers are told what is derived from it, as they keep it, and never the password.
+        """
+        salt = secrets.token_bytes(32)
+        salted = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, _ITERATIONS)
+        await self._alter(user, AlterUsers(given=[(user, _ITERATIONS, salt, salted)]))
 
-    def remove(self, user: str) -> None:
+        async def is_there() -> bool:
+            return user in await self.names()
+
+        await _until(f"{user} is known", is_there)
+
+    async def remove(self, user: str) -> None:
         """Take the rights, which counts at once for connections that are open, and the password. Raises NoSuchUser."""
-        from confluent_kafka.admin import ScramMechanism, UserScramCredentialDeletion
+        there = await self._acls(user)
+        await self._revoke(user, there)
+        if user not in await self.names():
+            if not there:
+                raise NoSuchUser(user)
+            return
+        await self._alter(user, AlterUsers(removed=[user]))
 
-        had_rights = bool(self.rights(user))
-        self._revoke(self._bindings(user))
-        if user in self.names():
-            self._alter(UserScramCredentialDeletion(user, ScramMechanism.SCRAM_SHA_512))
-        elif not had_rights:
-            raise NoSuchUser(user)
+        async def is_gone() -> bool:
+            return user not in await self.names()
 
-    def rights(self, user: str) -> set[Right]:
+        await _until(f"{user} is unknown", is_gone)
+
+    async def rights(self, user: str) -> set[Right]:
         """What the user may, of what we give; see `set_rights`."""
-        return {right for binding in self._bindings(user) if (right := _right(binding)) is not None}
+        return {right for acl in await self._acls(user) if (right := _right(acl)) is not None}
 
-    def set_rights(self, user: str, rights: Iterable[Right]) -> None:
+    async def set_rights(self, user: str, given: Iterable[Right]) -> None:
         """Give the user exactly these: what is lacking is added first, then whatever else they have is taken."""
-        wanted = {_binding(user, right) for right in rights}
-        there = set(self._bindings(user))
-        if lacking := sorted(wanted - there):
-            for answer in self._client.create_acls(lacking, request_timeout=_LIMIT_SECONDS).values():
-                _answer(f"give {user} a right", answer)
-        self._revoke(there - wanted)
+        wanted = {_acl(user, right) for right in given}
+        there = await self._acls(user)
+        if lacking := sorted(wanted - there, key=repr):
+            what = f"give {user} a right"
+            for code, message in (await self._ask(what, CreateAcls(lacking))).creation_responses:
+                _check(what, code, message)
+        await self._revoke(user, there - wanted)
 
-    def _bindings(self, user: str) -> list[AclBinding]:
-        found: list[AclBinding] = _answer(
-            f"list the rights of {user}", self._client.describe_acls(_all_of(user), request_timeout=_LIMIT_SECONDS)
-        )
-        return found
+        async def is_so() -> bool:
+            return await self._acls(user) == wanted
 
-    def _revoke(self, bindings: Iterable[AclBinding]) -> None:
-        filters = [_exactly(binding) for binding in bindings]
-        if filters:
-            for answer in self._client.delete_acls(filters, request_timeout=_LIMIT_SECONDS).values():
-                _answer("take a right", answer)
+        await _until(f"{user} has the rights", is_so)
 
-    def _alter(self, alteration: Any) -> None:
-        answers = self._client.alter_user_scram_credentials([alteration], request_timeout=_LIMIT_SECONDS)
-        _answer(f"set the password of {alteration.user}", answers[alteration.user])
+    async def _acls(self, user: str) -> set[Acl]:
+        what = f"list the rights of {user}"
+        answer = await self._ask(what, DescribeAcls((ANY, None, ANY, _principal(user), None, ANY, ANY)))
+        _check(what, answer.error_code, answer.error_message)
+        return {(kind, name, pattern, *acl) for kind, name, pattern, acls in answer.resources for acl in acls}
+
+    async def _revoke(self, user: str, acls: set[Acl]) -> None:
+        if not acls:
+            return
+        what = f"take a right of {user}"
+        for code, message, taken in (await self._ask(what, DeleteAcls(sorted(acls, key=repr)))).filter_responses:
+            _check(what, code, message)
+            for one in taken:
+                _check(what, one[0], one[1])
+
+        async def is_gone() -> bool:
+            return not acls & await self._acls(user)
+
+        await _until(f"{user} has no other right", is_gone)
+
+    async def _alter(self, user: str, request: AlterUsers) -> None:
+        what = f"set the password of {user}"
+        for _, code, message, _ in (await self._ask(what, request)).results:
+            _check(what, code, message)
+
+    async def _ask(self, what: str, request: Any) -> Any:
+        try:
+            return await self._connection.send(request)
+        # NotImplementedError: brokers that don't speak the version in which we ask.
+        except (KafkaError, OSError, TimeoutError, NotImplementedError) as error:
+            raise BrokerRefused(f"could not {what}: {_words(error)}") from error
 
 
-@contextmanager
-def users_of(bootstrap: str, login: Login) -> Iterator[Users]:
+@asynccontextmanager
+async def users_of(bootstrap: str, login: Login) -> AsyncIterator[Users]:
     """The users of the brokers at that address, as somebody who may administrate them. Raises BrokerRefused when they can't be reached."""
-    from confluent_kafka import KafkaException
-    from confluent_kafka.admin import AdminClient
-
-    heard = _Heard()
-    settings: dict[str, Any] = {
-        "bootstrap.servers": bootstrap,
-        "client.id": "crm-administrator",
-        "security.protocol": login.security.upper(),
-        "socket.timeout.ms": int(_LIMIT_SECONDS * 1000),
-    }
-    if login.has_user:
-        settings |= {
-            "sasl.mechanism": login.mechanism,
-            "sasl.username": login.username,
-            "sasl.password": login.password,
-        }
-    if login.ca:
-        settings["ssl.ca.pem"] = login.ca
-    client = AdminClient(settings, logger=heard.log)
-    # A first question, so that a wrong address or password is told as that and not by whatever is asked next.
+    connection = await _connected(bootstrap, login)
     try:
-        client.list_topics(timeout=_LIMIT_SECONDS)
-    except KafkaException as error:
-        client.poll(0)
-        raise BrokerRefused(f"{bootstrap} can't be reached: {heard.first or _words(error)}") from error
-    users = Users(client)
-    # Asked for the users by somebody who may not, the library (2.16) frees memory twice, which ends the process.
-    # Rights need the same right.
-    users.rights(login.username)
-    yield users
+        yield Users(connection)
+    finally:
+        await connection.close()
 
 
-class _Heard(logging.Handler):
-    """Keeps why the library could not connect: its errors tell only that it could not."""
+async def _connected(bootstrap: str, login: Login) -> AIOKafkaConnection:
+    """A connection to the first of the brokers that takes one."""
+    arguments = login.client(bootstrap)
+    told: list[str] = []
+    for address in arguments.pop("bootstrap_servers").split(","):
+        host, _, port = address.rpartition(":")
+        try:
+            return await create_conn(
+                host.strip("[]"),
+                int(port),
+                client_id="crm-administrator",
+                request_timeout_ms=int(_LIMIT_SECONDS * 1000),
+                **arguments,
+            )
+        except (KafkaError, OSError, TimeoutError) as error:
+            told.append(_words(error))
+    raise BrokerRefused(f"{bootstrap} can't be reached: {told[0]}")
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.first: str | None = None
-        self.log = logging.Logger("crm_administrator")
-        self.log.addHandler(self)
 
-    def emit(self, record: logging.LogRecord) -> None:
-        # FAIL [client] [thrd:broker]: what happened
-        self.first = self.first or record.getMessage().partition("]: ")[2]
-
-
-def _answer(what: str, answer: Any) -> Any:
-    """What the brokers answered, as a future. Raises BrokerRefused."""
-    from confluent_kafka import KafkaException
-
-    future: Future[Any] = answer
+async def _until(what: str, condition: Callable[[], Awaitable[bool]]) -> None:
+    """Wait until the broker shows it: it answers once the change is kept, a moment before it acts by it."""
     try:
-        return future.result(timeout=_LIMIT_SECONDS + 5)
-    except (KafkaException, TimeoutError) as error:
-        raise BrokerRefused(f"could not {what}: {_words(error)}") from error
+        async with asyncio.timeout(_LIMIT_SECONDS):
+            while True:
+                if await condition():
+                    return
+                await asyncio.sleep(_PAUSE_SECONDS)
+    except TimeoutError as late:
+        raise BrokerRefused(f"it was not seen within {_LIMIT_SECONDS:.0f} s that {what}") from late
+
+
+def _check(what: str, code: int, message: str | None) -> None:
+    """Raises BrokerRefused for a code that tells of an error."""
+    if not code:
+        return
+    kind = for_code(code)
+    # Who may not is answered with a dump of the request, over many lines.
+    words = (
+        message if message and kind is not ClusterAuthorizationFailedError else kind.message.lower().replace("_", " ")
+    )
+    raise BrokerRefused(f"could not {what}: {words}")
 
 
 def _words(error: BaseException) -> str:
-    """What Kafka says, without the class and the number around it."""
-    told = error.args[0] if error.args else error
-    return str(told.str()) if hasattr(told, "str") else str(told) or type(error).__name__
+    """What Kafka or the system says; some of aiokafka's errors stand for another that says why."""
+    if isinstance(error, KafkaError) and error.__cause__ is not None and not isinstance(error.__cause__, EOFError):
+        return _words(error.__cause__)
+    said = error.args[0] if isinstance(error, KafkaError) and error.args else error
+    return str(said) or type(error).__name__
 
 
 def _principal(user: str) -> str:
     return f"User:{user}"
 
 
-def _binding(user: str, right: Right) -> AclBinding:
-    from confluent_kafka.admin import AclBinding, AclOperation, AclPermissionType, ResourcePatternType, ResourceType
-
-    return AclBinding(
-        ResourceType[right.resource.upper()],
+def _acl(user: str, right: Right) -> Acl:
+    return (
+        Resource[right.resource.upper()],
         right.name,
-        ResourcePatternType.PREFIXED if right.is_prefix else ResourcePatternType.LITERAL,
+        Pattern.PREFIXED if right.is_prefix else Pattern.LITERAL,
         _principal(user),
-        "*",
-        AclOperation[right.operation.upper()],
-        AclPermissionType.ALLOW,
+        _EVERYWHERE,
+        Operation[right.operation.upper()],
+        ALLOW,
     )
 
 
-def _right(binding: AclBinding) -> Right | None:
-    """The right that a binding gives; None when it is none of those that we give."""
-    from confluent_kafka.admin import AclPermissionType, ResourcePatternType
-
-    resource, operation = binding.restype.name.lower(), binding.operation.name.lower()
-    if binding.permission_type != AclPermissionType.ALLOW or resource not in ("topic", "group"):
+def _right(acl: Acl) -> Right | None:
+    """The right that is given so; None when it is none of those that we give."""
+    kind, name, pattern, _, host, operation, permission = acl
+    if kind not in _RESOURCES or name is None or operation not in _OPERATIONS:
         return None
-    return Right(resource, binding.name, operation, binding.resource_pattern_type == ResourcePatternType.PREFIXED)
-
-
-def _all_of(user: str) -> AclBindingFilter:
-    from confluent_kafka.admin import (
-        AclBindingFilter,
-        AclOperation,
-        AclPermissionType,
-        ResourcePatternType,
-        ResourceType,
-    )
-
-    anything = (AclOperation.ANY, AclPermissionType.ANY)
-    return AclBindingFilter(ResourceType.ANY, None, ResourcePatternType.ANY, _principal(user), None, *anything)
-
-
-def _exactly(binding: AclBinding) -> AclBindingFilter:
-    from confluent_kafka.admin import AclBindingFilter
-
-    return AclBindingFilter(
-        binding.restype,
-        binding.name,
-        binding.resource_pattern_type,
-        binding.principal,
-        binding.host,
-        binding.operation,
-        binding.permission_type,
-    )
+    if permission != ALLOW or host != _EVERYWHERE:
+        return None
+    return Right(_RESOURCES[kind], name, _OPERATIONS[operation], pattern == Pattern.PREFIXED)

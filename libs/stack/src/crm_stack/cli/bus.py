@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Annotated
 
@@ -53,7 +54,7 @@ def register(app: typer.Typer) -> None:
         except PasswordsInvalid as refused:
             raise Failure(f"{refused}.", "deploy/docker/make-secrets makes them.", USAGE) from refused
         try:
-            made = make(bootstrap, login, users, wait)
+            made = asyncio.run(make(bootstrap, login, users, wait))
         except BrokerRefused as refused:
             raise Failure(f"{refused}.", "Compare address, user and password; the administrator may.") from refused
         typer.echo(f"{len(users)} users have their rights; {len(made)} topics made.")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from crm_contracts.rights import Right
     from crm_stack.bus.users import Users
 
+T = TypeVar("T")
 _Name = Annotated[str, typer.Argument(help="The subscriber's name: erp, say. Its groups begin with it and a dot.")]
 _Address = Annotated[
     str | None,
@@ -61,14 +63,18 @@ def register(app: typer.Typer) -> None:
             chosen = rights.subscribed(part.strip() for given in topics for part in given.split(",") if part.strip())
             wanted = rights.of_subscriber(name, chosen)
         user = rights.SUBSCRIBER_USER + name
-        with _users(kafka) as users:
-            is_new = user not in users.names()
-            users.set_rights(user, wanted)
-            password = new_password() if is_new else None
+
+        async def work(users: Users) -> str | None:
+            password = None if user in await users.names() else new_password()
+            # The rights first: who logs in for the first time has them.
+            await users.set_rights(user, wanted)
             if password is not None:
-                users.set_password(user, password)
+                await users.set_password(user, password)
+            return password
+
+        password = _asked(kafka, work)
         _show(name, password, address, as_json, chosen)
-        if not is_new and not as_json:
+        if password is None and not as_json:
             typer.echo(f"It keeps its password; another one: ./crm subscribers rotate {name}")
 
     @subscribers.command()
@@ -84,12 +90,15 @@ def register(app: typer.Typer) -> None:
         with _refusals():
             rights.of_subscriber(name, ())
         user = rights.SUBSCRIBER_USER + name
-        with _users(kafka) as users:
-            if user not in users.names():
+
+        async def work(users: Users) -> str:
+            if user not in await users.names():
                 raise _unknown(name)
             password = new_password()
-            users.set_password(user, password)
-        _show(name, password, address, as_json)
+            await users.set_password(user, password)
+            return password
+
+        _show(name, _asked(kafka, work), address, as_json)
 
     @subscribers.command()
     def remove(name: _Name, kafka: Kafka = None) -> None:
@@ -102,11 +111,14 @@ def register(app: typer.Typer) -> None:
 
         with _refusals():
             rights.of_subscriber(name, ())
-        with _users(kafka) as users:
+
+        async def work(users: Users) -> None:
             try:
-                users.remove(rights.SUBSCRIBER_USER + name)
+                await users.remove(rights.SUBSCRIBER_USER + name)
             except NoSuchUser as unknown:
                 raise _unknown(name) from unknown
+
+        _asked(kafka, work)
         typer.echo(f"{name} reads nothing any more.")
 
     @subscribers.command(name="list")
@@ -114,12 +126,14 @@ def register(app: typer.Typer) -> None:
         """List the subscribers and what each reads."""
         from crm_contracts import rights
 
-        with _users(kafka) as users:
-            found = {
-                user.removeprefix(rights.SUBSCRIBER_USER): _topics(users.rights(user))
-                for user in sorted(users.names())
+        async def work(users: Users) -> dict[str, list[str]]:
+            return {
+                user.removeprefix(rights.SUBSCRIBER_USER): _topics(await users.rights(user))
+                for user in sorted(await users.names())
                 if user.startswith(rights.SUBSCRIBER_USER)
             }
+
+        found = _asked(kafka, work)
         if as_json:
             import json
 
@@ -155,14 +169,18 @@ def _show(name: str, password: str | None, address: str | None, as_json: bool, t
     typer.echo("The certificate that it trusts: kafka-ca of the secrets, unless the brokers' is one of yours.")
 
 
-@contextmanager
-def _users(kafka: str | None) -> Iterator[Users]:
+def _asked(kafka: str | None, work: Callable[[Users], Awaitable[T]]) -> T:
+    """What the work answers, done as the administrator of these brokers."""
     from crm_stack.bus.users import BrokerRefused, users_of
 
     bootstrap, login = administrator(kafka)
+
+    async def done() -> T:
+        async with users_of(bootstrap, login) as users:
+            return await work(users)
+
     try:
-        with users_of(bootstrap, login) as users:
-            yield users
+        return asyncio.run(done())
     except BrokerRefused as refused:
         raise Failure(f"{refused}.", "Compare address, user and password; the administrator may.") from refused
 
