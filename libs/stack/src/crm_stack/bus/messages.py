@@ -87,7 +87,8 @@ class DescribeUsers(Request[_DescribeUsers]):  # type: ignore[misc]
 
     def build(self, request_struct_class: type[_DescribeUsers]) -> _DescribeUsers:
         """See aiokafka."""
-        return request_struct_class(None, {})
+        # None would mean the same, but asked so by somebody who may not, Kafka 4.3 fails over it and never answers.
+        return request_struct_class([], {})
 
 
 class _Altered(Response):  # type: ignore[misc]
