@@ -1,7 +1,6 @@
 """docker-compose.yml against the code: what it gives to each process is what that process reads, and nothing is open but the gateway."""
 
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from crm_web.service import load_service
 from crm_web.settings import KafkaSettings
 from crm_web.settings_list import settings_of
 
-from .facts import CONTAINER_PORT, PARTS, ROOT, SERVICES, major, misnamed, missing, settings, version_of
+from .facts import CONTAINER_PORT, PARTS, ROOT, SERVICES, major, make_secrets, misnamed, missing, settings, version_of
 
 pytestmark = pytest.mark.requirement("PL-50")
 Service = dict[str, Any]
@@ -400,9 +399,3 @@ def test_every_secret_is_made_and_every_made_secret_is_used(tmp_path: Path) -> N
     after = {file.name: file.read_text() for file in folder.iterdir()}
     assert {name for name in made if before[name] != after[name]} == {"signing-key"}
     assert before["postgres-password"] in before["superuser-url"]
-
-
-def make_secrets(folder: Path) -> Path:
-    """Run the script."""
-    subprocess.run([str(ROOT / "deploy/docker/make-secrets"), str(folder)], check=True, capture_output=True, timeout=60)
-    return folder
