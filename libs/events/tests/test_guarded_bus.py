@@ -4,7 +4,7 @@ import asyncio
 import datetime as dt
 import uuid
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -28,31 +28,46 @@ PASSWORD = "a password of the tests"
 SERVICES = ("maker", "follower", "identity")
 
 
-def login(user: str, password: str = PASSWORD) -> Login:
-    return Login("sasl_plaintext", user, password)
-
-
 @dataclass
 class Guarded:
     """A test's services on the guarded broker."""
 
     bench: Bench
     broker: GuardedBroker
+    #: Of this test's users: the broker and its users are everybody's.
+    mark: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
 
-    def client(self, user: str) -> dict[str, Any]:
-        return login(user).client(self.broker.bootstrap)
+    def login(self, service: str) -> Login:
+        return Login("sasl_plaintext", f"{service}-{self.mark}", PASSWORD)
+
+    def client(self, service: str) -> dict[str, Any]:
+        return self.login(service).client(self.broker.bootstrap)
 
     async def worker(self, service: str, *reactions: Any) -> Worker:
-        return await self.bench.worker(service, reactions, login=login(service), resync_seconds=2.0)
+        return await self.bench.worker(service, reactions, login=self.login(service), resync_seconds=2.0)
+
+    async def let_in(self, *services: str) -> None:
+        """Make their users, as the administrator's job does, and wait until they can log in."""
+        async with users_of(self.broker.administration, self.broker.administrator) as users:
+            for service in services:
+                user = self.login(service).username
+                await users.set_rights(user, rights.of_service(service, self.bench.things.registry))
+                await users.set_password(user, PASSWORD)
+
+        for service in services:
+
+            async def is_in(service: str = service) -> bool:
+                try:
+                    async with AIOKafkaProducer(**self.client(service)):
+                        return True
+                except KafkaConnectionError:
+                    return False
+
+            await until(is_in, f"{service} can log in")
 
 
 @pytest.fixture
 async def guarded(guarded_broker: GuardedBroker, make_database: MakeDatabase, template: str) -> AsyncIterator[Guarded]:
-    made = things()
-    async with users_of(guarded_broker.administration, guarded_broker.administrator) as users:
-        for service in SERVICES:
-            await users.set_rights(service, rights.of_service(service, made.registry))
-            await users.set_password(service, PASSWORD)
     # As the administrator's job does: nobody else may make the topics that are everybody's.
     everybodys = [
         control.HEARTBEAT,
@@ -62,12 +77,20 @@ async def guarded(guarded_broker: GuardedBroker, make_database: MakeDatabase, te
         control.RESYNC_ANSWERS,
     ]
     await topics.ensure(guarded_broker.administration, everybodys, guarded_broker.administrator)
-    async with open_bench(guarded_broker.bootstrap, True, lambda: make_database(template), made) as bench:
+    async with open_bench(guarded_broker.bootstrap, True, lambda: make_database(template), things()) as bench:
         yield Guarded(bench, guarded_broker)
 
 
+@pytest.fixture
+async def let_in(guarded: Guarded) -> Guarded:
+    """All services have their users."""
+    await guarded.let_in(*SERVICES)
+    return guarded
+
+
 @pytest.mark.requirement("PL-50")
-async def test_services_do_all_their_work_as_users_who_may_nothing_else(guarded: Guarded) -> None:
+async def test_services_do_all_their_work_as_users_who_may_nothing_else(let_in: Guarded) -> None:
+    guarded = let_in
     bench = guarded.bench
     reaction = following(bench.things, "follower.things", resync="journal")
     maker, follower, identity = [
@@ -133,7 +156,8 @@ async def _read(client: dict[str, Any], topic: str, group: str | None = None) ->
 
 
 @pytest.mark.requirement("PL-50")
-async def test_a_service_is_refused_what_is_not_its_own(guarded: Guarded) -> None:
+async def test_a_service_is_refused_what_is_not_its_own(let_in: Guarded) -> None:
+    guarded = let_in
     bench = guarded.bench
     name = bench.things.topic.name
     await topics.ensure(guarded.broker.administration, [bench.things.topic], guarded.broker.administrator)
@@ -153,29 +177,49 @@ async def test_a_service_is_refused_what_is_not_its_own(guarded: Guarded) -> Non
     # Nor does it make topics that nobody declared for it.
     other = things(consumers=("maker",)).topic
     with pytest.raises(topics.TopicRefused, match="TopicAuthorizationFailedError"):
-        await topics.ensure(guarded.broker.bootstrap, [other], login("maker"))
+        await topics.ensure(guarded.broker.bootstrap, [other], guarded.login("maker"))
 
 
 @pytest.mark.parametrize(
-    "who",
+    "otherwise",
     [
-        Login("sasl_plaintext", "maker", "another password"),
-        Login("sasl_plaintext", "nobody", PASSWORD),
-        Login("plaintext"),
-        Login("sasl_plaintext", "maker", PASSWORD, "SCRAM-SHA-256"),
+        {"password": "another password"},
+        {"username": "nobody"},
+        {"security": "plaintext"},
+        {"mechanism": "SCRAM-SHA-256"},
     ],
     ids=["a wrong password", "an unknown user", "nobody at all", "another mechanism"],
 )
-async def test_who_is_not_known_does_not_come_in(guarded: Guarded, who: Login) -> None:
+async def test_who_is_not_known_does_not_come_in(let_in: Guarded, otherwise: dict[str, Any]) -> None:
+    who = replace(let_in.login("maker"), **otherwise)
     async with asyncio.timeout(60):
         with pytest.raises(KafkaConnectionError):
-            await _send(who.client(guarded.broker.bootstrap), guarded.bench.things.topic.name)
+            await _send(who.client(let_in.broker.bootstrap), let_in.bench.things.topic.name)
 
 
-async def test_rights_that_are_no_longer_wanted_are_taken(guarded: Guarded) -> None:
-    broker = guarded.broker
+@pytest.mark.requirement("PL-46")
+async def test_services_that_come_before_their_users_wait_and_then_do_what_they_missed(guarded: Guarded) -> None:
+    """As in a container stack, where nobody waits for the job; and after a broker lost its disk, users included."""
+    bench = guarded.bench
+    maker = await guarded.worker("maker")
+    follower = await guarded.worker("follower", following(bench.things, "follower.things"))
+    async with bench.running(maker, follower):
+        await bench.write(create=5)
+
+        async def refused() -> bool:
+            return maker.relay.problem is not None
+
+        await until(refused, "the relay can't log in")
+        # Starting them anew would not help.
+        assert (maker.alive(), follower.alive()) == (None, None)
+        await guarded.let_in(*SERVICES)
+        await bench.followed("follower", "follower.things")
+
+
+async def test_rights_that_are_no_longer_wanted_are_taken(let_in: Guarded) -> None:
+    broker, user = let_in.broker, let_in.login("follower").username
     async with users_of(broker.administration, broker.administrator) as users:
-        before = await users.rights("follower")
-        await users.set_rights("follower", {*before, rights.Right("topic", "crm.sales.opportunity", "write")})
-        await users.set_rights("follower", before)
-        assert await users.rights("follower") == before == rights.of_service("follower", guarded.bench.things.registry)
+        before = await users.rights(user)
+        await users.set_rights(user, {*before, rights.Right("topic", "crm.sales.opportunity", "write")})
+        await users.set_rights(user, before)
+        assert await users.rights(user) == before == rights.of_service("follower", let_in.bench.things.registry)
