@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import re
+import shutil
 import subprocess
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +29,11 @@ from crm_contracts import registry, rights
 from crm_contracts.control import ALL
 from crm_events import Login, groups_of, topics
 from crm_stack import cli
+from crm_stack.apache_kafka import libraries
+from crm_stack.bus.messages import AlterUsers
 from crm_stack.bus.prepare import rights_of
 from crm_stack.bus.users import users_of
+from crm_stack.layout import workspace
 from crm_testing.servers import GuardedBroker
 from crm_web.service import load_service
 from crm_web.working import all_reactions
@@ -266,7 +272,7 @@ async def test_a_broker_with_another_certificate_or_name_is_not_spoken_to(
 
 
 def make_secrets(folder: Path, **environment: str) -> None:
-    script = Path(cli.__file__).parents[5] / "deploy" / "docker" / "make-secrets"
+    script = workspace() / "deploy" / "docker" / "make-secrets"
     environment = {"PATH": "/usr/bin:/bin:/usr/local/bin", **environment}
     subprocess.run([str(script), str(folder)], check=True, capture_output=True, timeout=60, env=environment)
 
@@ -290,7 +296,7 @@ async def test_what_cannot_be_is_refused_in_words(
 
 
 async def test_only_who_logs_in_as_the_administrator_gives_rights(
-    operator: GuardedBroker, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    prepared: GuardedBroker, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CRM_KAFKA_PASSWORD_FILE")
     monkeypatch.setenv("CRM_KAFKA_PASSWORD", "a guess")
@@ -299,10 +305,10 @@ async def test_only_who_logs_in_as_the_administrator_gives_rights(
     assert await crm("bus", "prepare", "--wait", "0") == 1
     assert "Authentication failed" in capsys.readouterr().err
     # A service is let in, and may not.
-    monkeypatch.setenv("CRM_KAFKA", operator.bootstrap)
+    monkeypatch.setenv("CRM_KAFKA", prepared.bootstrap)
     monkeypatch.setenv("CRM_KAFKA_MECHANISM", "SCRAM-SHA-512")
     monkeypatch.setenv("CRM_KAFKA_USERNAME", "sales")
-    monkeypatch.setenv("CRM_KAFKA_PASSWORD", operator.secret("sales-kafka-password"))
+    monkeypatch.setenv("CRM_KAFKA_PASSWORD", prepared.secret("sales-kafka-password"))
     assert await crm("subscribers", "add", "erp", "--topics", TOPIC) == 1
     assert "authorization failed" in capsys.readouterr().err
     for name in ("CRM_KAFKA_SECURITY", "CRM_KAFKA_MECHANISM", "CRM_KAFKA_USERNAME", "CRM_KAFKA_PASSWORD"):
@@ -346,3 +352,128 @@ async def test_the_operator_sees_every_event_as_a_user_of_its_own(
     with pytest.raises(TopicAuthorizationFailedError):
         async with AIOKafkaProducer(**who.client(prepared.bootstrap)) as producer:
             await producer.send_and_wait(TOPIC, b"forged", partition=0)
+
+
+def on_the_page(language: str, holding: str) -> str:
+    """The one block of docs/subscribe.md in a language, with this in it."""
+    page = (workspace() / "docs" / "subscribe.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    (found,) = [text for written_in, text in blocks if written_in == language and holding in text]
+    return str(found)
+
+
+@dataclass
+class Told:
+    """A subscriber `example`, as the page has it, and what it has beside its programs: whom to trust, and a won opportunity to read."""
+
+    broker: GuardedBroker
+    password: str
+    folder: Path
+
+
+@pytest.fixture
+async def example(prepared: GuardedBroker, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> AsyncIterator[Told]:
+    who = await added(prepared, capsys, "example", TOPIC)
+    (tmp_path / "kafka-ca").write_text(prepared.secret("kafka-ca"))
+    headers = {"ce_sequence": "1", "ce_stream": "s", "ce_type": "crm.sales.opportunity.won.v1"}
+    sales = Login("sasl_plaintext", "sales", prepared.secret("sales-kafka-password"))
+    async with AIOKafkaProducer(**sales.client(prepared.bootstrap)) as producer:
+        sent = [(name, value.encode()) for name, value in headers.items()]
+        await producer.send_and_wait(TOPIC, b'{"won": true}', key=b"deal", partition=0, headers=sent)
+    yield Told(prepared, who.password, tmp_path)
+    assert await crm("subscribers", "remove", "example") == 0
+
+
+async def test_the_pages_arguments_for_python_let_a_subscriber_in(
+    example: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(example.folder)
+    monkeypatch.setenv("PASSWORD", example.password)
+    made: dict[str, Any] = {}
+    exec(on_the_page("python", "protected"), made)
+    async with (
+        asyncio.timeout(60),
+        AIOKafkaConsumer(
+            TOPIC,
+            bootstrap_servers=example.broker.outside,
+            group_id="example.x",
+            auto_offset_reset="earliest",
+            **made["protected"],
+        ) as consumer,
+    ):
+        assert await consumer.getone() is not None
+
+
+async def test_the_pages_settings_for_java_let_a_subscriber_in(example: Told) -> None:
+    """In the page's own program, which tells of what was won."""
+    beside = '        settings.put("enable.auto.commit", "false");\n'
+    program = on_the_page("java", "class Subscriber").replace(beside, beside + on_the_page("java", "sasl.jaas.config"))
+    (example.folder / "Subscriber.java").write_text(program, encoding="utf-8")
+    jars = [str(next(libraries().glob(f"{name}-[0-9]*.jar"))) for name in ("kafka-clients", "slf4j-api")]
+    process = await asyncio.create_subprocess_exec(
+        "java",
+        "-cp",
+        os.pathsep.join(jars),
+        "Subscriber.java",
+        example.broker.outside,
+        cwd=example.folder,
+        env={**os.environ, "PASSWORD": example.password},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=(example.folder / "errors").open("wb"),
+    )
+    try:
+        async with asyncio.timeout(120):
+            line = await process.stdout.readline() if process.stdout is not None else b""
+    finally:
+        process.terminate()
+        await process.wait()
+    assert line.decode() == 'crm.sales.opportunity.won.v1 deal {"won": true}\n', (example.folder / "errors").read_text()
+
+
+def librdkafka_of_kcat() -> tuple[int, ...]:
+    """The version of the library that kcat is made of."""
+    told = subprocess.run(["kcat", "-V"], capture_output=True, text=True, check=True, timeout=30).stdout
+    (version,) = re.findall(r"librdkafka ([0-9.]+)", told)
+    return tuple(int(part) for part in version.split("."))
+
+
+async def test_the_pages_line_for_kcat_shows_a_topic_to_a_subscriber(example: Told) -> None:
+    if shutil.which("kcat") is None:
+        pytest.skip("kcat is not there")
+    if librdkafka_of_kcat() < (2, 6, 1):
+        pytest.skip("Kafka 4 refuses how librdkafka before 2.6.1 logs in (docs/subscribe.md)")
+    environment = {**os.environ, "PASSWORD": example.password, "BOOTSTRAP": example.broker.outside}
+    process = await asyncio.create_subprocess_exec(
+        "sh",
+        "-c",
+        on_the_page("sh", "security.protocol"),
+        cwd=example.folder,
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(60):
+        told, _ = await process.communicate()
+    assert 'deal {"won": true}' in told.decode().splitlines()
+
+
+async def test_what_add_tells_is_what_the_page_says_it_tells(example: Told, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await crm("subscribers", "rotate", "example") == 0
+    rotated = capsys.readouterr().out
+    assert await crm("subscribers", "add", "example", "--topics", f"{TOPIC},crm.customers.customer") == 0
+    told = capsys.readouterr().out
+    assert "It keeps its password" in told
+    assert example.password not in told + rotated
+    lines = dict(line.split(None, 1) for line in on_the_page("", "subscriber.example\n").splitlines())
+    shown = dict(line.split(None, 1) for line in (rotated + told).splitlines())
+    assert lines.keys() <= shown.keys()
+    assert [lines[name] for name in ("user", "groups", "protocol", "topics")] == [
+        shown[name] for name in ("user", "groups", "protocol", "topics")
+    ]
+    assert shown["address"] == example.broker.outside
+
+
+def test_what_could_log_somebody_in_is_in_no_log() -> None:
+    """aiokafka writes each request into its log, at the level for finding faults."""
+    request = AlterUsers(given=[("subscriber.erp", 8192, b"the salt", b"the salted password")]).prepare({51: (0, 0)})
+    assert b"the salted password" in request.encode()
+    assert "salted password" not in f"{request} {request!r}"
