@@ -174,7 +174,10 @@ def test_subscribers_come_in_only_where_the_second_file_is_given_and_only_encryp
         base[0] | {"SUBSCRIBERS": ":9094"},
         base[1] | {"SUBSCRIBERS": "localhost:9094"},
     )
-    assert "SUBSCRIBERS:SASL_SSL" in container_settings()["listener.security.protocol.map"].split(",")
+    settings = container_settings()
+    assert "SUBSCRIBERS:SASL_SSL" in settings["listener.security.protocol.map"].split(",")
+    # docs/subscribe.md: who changed a password is rid of whoever knew the old one within five minutes.
+    assert settings["listener.name.subscribers.scram-sha-512.connections.max.reauth.ms"] == "300000"
     assert plain(kafka["ports"][0]) == "127.0.0.1:9094:9094"
     assert len(kafka["ports"]) == 1
     # A published port needs a network that isn't an inner one.
