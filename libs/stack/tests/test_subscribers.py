@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import (
     GroupAuthorizationFailedError,
     KafkaConnectionError,
@@ -30,9 +31,9 @@ from crm_contracts.control import ALL
 from crm_events import Login, groups_of, topics
 from crm_stack import cli
 from crm_stack.apache_kafka import libraries
-from crm_stack.bus.messages import AlterUsers
+from crm_stack.bus.messages import AlterUsers, DescribeAcls, DescribeUsers
 from crm_stack.bus.prepare import rights_of
-from crm_stack.bus.users import users_of
+from crm_stack.bus.users import Users, users_of
 from crm_stack.layout import workspace
 from crm_testing.servers import GuardedBroker
 from crm_web.service import load_service
@@ -477,3 +478,47 @@ def test_what_could_log_somebody_in_is_in_no_log() -> None:
     request = AlterUsers(given=[("subscriber.erp", 8192, b"the salt", b"the salted password")]).prepare({51: (0, 0)})
     assert b"the salted password" in request.encode()
     assert "salted password" not in f"{request} {request!r}"
+
+
+class Behind:
+    """A broker's connection that shows users and rights as they were before the last change, the first time that they are asked for."""
+
+    def __init__(self, connection: AIOKafkaConnection) -> None:
+        self.connection = connection
+        self.shown: dict[type, Any] = {}
+        self.stale: dict[type, Any] = {}
+        self.asked = 0
+
+    async def send(self, request: Any) -> Any:
+        answer = await self.connection.send(request)
+        kind = type(request)
+        if kind not in (DescribeUsers, DescribeAcls):
+            self.stale, self.asked = dict(self.shown), 0
+            return answer
+        self.asked += 1
+        if kind in self.stale:
+            return self.stale.pop(kind)
+        self.shown[kind] = answer
+        return answer
+
+
+async def test_a_change_is_through_when_the_broker_shows_it(operator: GuardedBroker) -> None:
+    user = f"subscriber.{named()}"
+    wanted = rights.of_subscriber("erp", [TOPIC])
+    async with users_of(operator.administration, operator.administrator) as through:
+        await through.names()
+        behind = Behind(through._connection)
+        users = Users(behind)  # type: ignore[arg-type]  # all that it needs of a connection
+        assert user not in await users.names()
+        await users.set_password(user, "a password")
+        assert behind.asked == 2
+        await users.set_rights(user, wanted)
+        assert behind.asked == 2
+        assert await through.rights(user) == wanted
+        await users.set_rights(user, ())
+        # Once for what was taken, once for the whole.
+        assert behind.asked == 3
+        await users.set_rights(user, wanted)
+        await users.remove(user)
+        assert behind.asked == 2
+        assert user not in await through.names()
