@@ -1,11 +1,13 @@
 """docker-compose.yml against the code: what it gives to each process is what that process reads, and nothing is open but the gateway."""
 
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from cryptography import x509
 
 from crm_identity.first_start import FirstStartSettings
 from crm_stack.bus.prepare import passwords_in
@@ -402,3 +404,36 @@ def test_every_secret_is_made_and_every_made_secret_is_used(tmp_path: Path) -> N
     after = {file.name: file.read_text() for file in folder.iterdir()}
     assert {name for name in made if before[name] != after[name]} == {"signing-key"}
     assert before["postgres-password"] in before["superuser-url"]
+
+
+@pytest.mark.parametrize("host", ["kafka.example.org", "192.0.2.7"])
+def test_kafkas_certificate_is_for_the_name_that_subscribers_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    monkeypatch.setenv("CRM_KAFKA_HOST", host)
+    folder = make_secrets(tmp_path / "secrets")
+    certificate = x509.load_pem_x509_certificate((folder / "kafka-certificate").read_bytes())
+    authority = x509.load_pem_x509_certificate((folder / "kafka-ca").read_bytes())
+    certificate.verify_directly_issued_by(authority)
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    told = {str(name.value) for name in names}
+    assert told == {host, "localhost", "127.0.0.1"}
+    # Another certificate is of the same authority: who trusts it notices nothing.
+    (folder / "kafka-certificate").unlink()
+    make_secrets(folder)
+    again = x509.load_pem_x509_certificate((folder / "kafka-certificate").read_bytes())
+    assert again.serial_number != certificate.serial_number
+    again.verify_directly_issued_by(authority)
+
+
+def test_a_certificate_of_ones_own_is_kept_and_needs_to_say_who_signed_it(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    (folder / "kafka-certificate").write_text("of mine")
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        make_secrets(folder)
+    assert b"put into kafka-ca whoever signed it" in refused.value.stderr
+    (folder / "kafka-ca").write_text("my authority")
+    make_secrets(folder)
+    assert (folder / "kafka-certificate").read_text() == "of mine"
+    assert not (folder / "kafka-ca-key").exists()

@@ -522,3 +522,23 @@ async def test_a_change_is_through_when_the_broker_shows_it(operator: GuardedBro
         await users.remove(user)
         assert behind.asked == 2
         assert user not in await through.names()
+
+
+async def test_the_operators_tools_log_in_as_they_are_told(
+    prepared: GuardedBroker, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CRM_KAFKA", prepared.bootstrap)
+    monkeypatch.setenv("CRM_KAFKA_MECHANISM", "SCRAM-SHA-512")
+    monkeypatch.setenv("CRM_KAFKA_USERNAME", "operator")
+    monkeypatch.setenv("CRM_KAFKA_PASSWORD_FILE", str(prepared.secrets / "operator-kafka-password"))
+    nobody = ["doctor", "--url", "http://127.0.0.1:1", "--kafka", prepared.bootstrap]
+    await crm(*nobody)
+    assert f"{prepared.bootstrap}, 1 broker" in capsys.readouterr().out
+    monkeypatch.setenv("CRM_KAFKA_USERNAME", "nobody")
+    await crm(*nobody)
+    assert f"{prepared.bootstrap} does not answer" in capsys.readouterr().out
+    assert await crm("events", "tail") == 1
+    assert "look at the address and at CRM_KAFKA_SECURITY" in capsys.readouterr().err
+    monkeypatch.setenv("CRM_KAFKA_SECURITY", "tls")
+    assert await crm("events", "tail") == 2
+    assert "CRM_KAFKA_SECURITY: " in capsys.readouterr().err

@@ -96,7 +96,7 @@ class Users:
         await _until(f"{user} is known", is_there)
 
     async def remove(self, user: str) -> None:
-        """Take the rights, which counts at once for connections that are open, and the password. Raises NoSuchUser."""
+        """Take the rights, which counts for the next request of open connections, and the password. Raises NoSuchUser."""
         there = await self._acls(user)
         await self._revoke(user, there)
         if user not in await self.names():

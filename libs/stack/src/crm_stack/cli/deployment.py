@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -77,6 +78,8 @@ def administrator(kafka: str | None) -> tuple[str, Login]:
             "Set CRM_KAFKA_SECURITY, CRM_KAFKA_USERNAME, CRM_KAFKA_PASSWORD_FILE.",
             USAGE,
         )
+    # It warns of PLAIN without TLS wherever that goes. The settings let it go no further than this machine.
+    logging.getLogger("aiokafka.conn").setLevel(logging.ERROR)
     return kafka, login
 
 

@@ -52,7 +52,7 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Make a user that reads these topics and nothing else; its password is shown this once.
 
-        For a subscriber that is there already it sets the topics: those that are not named are taken from it, at once.
+        For a subscriber that is there already it sets the topics: those that are not named are taken from it.
 
         Example: ./crm subscribers add erp --topics crm.sales.opportunity,crm.customers.*
         """
@@ -102,7 +102,7 @@ def register(app: typer.Typer) -> None:
 
     @subscribers.command()
     def remove(name: _Name, kafka: Kafka = None) -> None:
-        """Take a subscriber's rights, which counts at once for connections that are open, and its user.
+        """Take a subscriber's rights, which counts for the next request of open connections, and its user.
 
         Example: ./crm subscribers remove erp
         """
