@@ -1,6 +1,7 @@
 """What the code says of services, settings, ports, paths and versions: the tests of every form of deployment compare with it."""
 
 import re
+import subprocess
 import tomllib
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -21,6 +22,7 @@ __all__ = [
     "ROOT",
     "SERVICES",
     "major",
+    "make_secrets",
     "misnamed",
     "missing",
     "setting_names",
@@ -86,3 +88,9 @@ def version_of(product: str) -> str:
 def major(version: str) -> str:
     """`18` of `18.6.3` or of `v18`."""
     return version.removeprefix("v").partition(".")[0]
+
+
+def make_secrets(folder: Path) -> Path:
+    """The folder, as deploy/docker/make-secrets fills it."""
+    subprocess.run([str(ROOT / "deploy/docker/make-secrets"), str(folder)], check=True, capture_output=True, timeout=60)
+    return folder

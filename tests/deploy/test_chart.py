@@ -20,6 +20,7 @@ from crm_stack.gateway import chart, load_routes
 from crm_stack.gateway.process import validate
 from crm_web.prepare import PrepareSettings
 from crm_web.service import load_service
+from crm_web.settings import KafkaSettings
 
 from . import facts, helm
 from .helm import CHART, NAMESPACE, RELEASE, ChartRefused, named, render
@@ -122,6 +123,11 @@ def test_the_validation_refuses_a_member_that_kubernetes_does_not_know() -> None
         ((*ENOUGH, "--set", "image.registry=Registry/"), "/image/registry"),
         ((*ENOUGH, "--set", "publicUrl=https://crm.example.org/path"), "/publicUrl"),
         ((*ENOUGH, "--set", "settings.CRM_DATABASE_URL=postgresql://x"), "CRM_DATABASE_URL"),
+        ((*ENOUGH, "--set", "settings.CRM_KAFKA_PASSWORD=x"), "CRM_KAFKA_PASSWORD"),
+        ((*ENOUGH, "--set", "kafka.security=tls"), "/kafka/security"),
+        # Without TLS the password itself would go over the network; a certificate would not be looked at.
+        ((*ENOUGH, "--set", "kafka.security=sasl_plaintext", "--set", "kafka.mechanism=PLAIN"), "/kafka/security"),
+        ((*ENOUGH, "--set", "kafka.ca.name=x"), "/kafka/security"),
         ((*ENOUGH, "--set", "settings.LOG_LEVEL=debug"), "LOG_LEVEL"),
         ((*ENOUGH, "--set", "services.sales.workers=3"), "workers"),
         ((*ENOUGH, "--set", "services.invoices.settings.CRM_POOL_MAX=3"), "invoices"),
@@ -182,6 +188,42 @@ def test_a_service_gets_its_own_database_and_nobody_elses_secrets() -> None:
         databases = {other for other in facts.SERVICES if f"pelagic-{other}-database" in volumes}
         assert databases == {service}, part
         assert ("identity-key" in volumes) == (service == "identity"), part
+
+
+@pytest.mark.parametrize("security", ["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"])
+def test_a_worker_logs_in_at_the_bus_as_its_services_user_and_an_app_knows_nothing_of_it(security: str) -> None:
+    rendered = named(render(SMALL, "--set", f"kafka.security={security}"))
+    for service in facts.SERVICES:
+        app, worker = (rendered["Deployment", f"{NAME}-{service}-{part}"] for part in facts.PARTS)
+        assert not [one["name"] for one in container(app).get("env", []) if one["name"].startswith("CRM_KAFKA")]
+        assert "kafka" not in json.dumps(app["spec"]["template"]["spec"]["volumes"])
+        given = {one["name"]: one["value"] for one in container(worker)["env"]}
+        assert given["CRM_KAFKA_SECURITY"] == security
+        assert given.get("CRM_KAFKA_USERNAME") == (service if security.startswith("sasl") else None)
+        passwords = [
+            source["secret"]["name"]
+            for volume in worker["spec"]["template"]["spec"]["volumes"]
+            for source in volume.get("projected", {}).get("sources", [])
+            if "kafka" in source["secret"]["name"]
+        ]
+        assert passwords == ([f"pelagic-{service}-kafka"] if security.startswith("sasl") else [])
+
+
+def test_the_settings_class_takes_what_a_worker_is_told_of_the_bus(tmp_path: Path) -> None:
+    secrets = facts.make_secrets(tmp_path / "secrets")
+    worker = environment(LARGE, objects(LARGE)["Deployment", f"{NAME}-sales-worker"])
+    mounted = {"kafka-password": secrets / "sales-kafka-password", "kafka-ca": secrets / "kafka-ca"}
+    told = {name: value for name, value in worker.items() if name.startswith("CRM_KAFKA_")}
+    for name, value in told.items():
+        if name.endswith("_FILE"):
+            told[name] = str(mounted.pop(value.removeprefix("/run/secrets/pelagic/")))
+    assert mounted == {}
+    login = KafkaSettings.load(told).kafka_login
+    assert (login.security, login.username) == ("sasl_ssl", "crm-sales")
+    assert (login.password, login.ca) == (
+        (secrets / "sales-kafka-password").read_text(),
+        (secrets / "kafka-ca").read_text(),
+    )
 
 
 def test_settings_of_one_service_go_over_those_of_all_and_false_goes_over_true() -> None:

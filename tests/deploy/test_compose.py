@@ -7,21 +7,27 @@ from typing import Any
 
 import pytest
 import yaml
+from cryptography import x509
 
 from crm_identity.first_start import FirstStartSettings
+from crm_stack.bus.prepare import passwords_in
 from crm_stack.gateway import load_routes
 from crm_stack.gateway import write as gateway_write
+from crm_stack.guarded_kafka import container_settings
 from crm_stack.postgres_files import initialise
 from crm_web.prepare import PrepareSettings
 from crm_web.service import load_service
+from crm_web.settings import KafkaSettings
 from crm_web.settings_list import settings_of
 
-from .facts import CONTAINER_PORT, PARTS, ROOT, SERVICES, major, misnamed, missing, settings, version_of
+from .facts import CONTAINER_PORT, PARTS, ROOT, SERVICES, major, make_secrets, misnamed, missing, settings, version_of
 
 pytestmark = pytest.mark.requirement("PL-50")
 Service = dict[str, Any]
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+#: What programs outside are let in with; it changes nothing but Kafka.
+OVERRIDE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.subscribers.yml").read_text(encoding="utf-8"))
 PARTS_OF_COMPOSE: dict[str, Service] = COMPOSE["services"]
 #: Set by the Dockerfile for every service's image.
 _BY_IMAGE = frozenset({"CRM_SERVICE", "CRM_HTTP_HOST", "CRM_HTTP_PORT"})
@@ -74,6 +80,10 @@ def test_the_settings_class_accepts_the_values(name: str, service: str, part: st
     loaded = load_service(service).settings.load(given | {"CRM_SERVICE": service, "CRM_HTTP_PORT": str(CONTAINER_PORT)})
     assert loaded.dsn.endswith(f"@postgres:5432/{service}")
     assert set(loaded.services.split(",")) == set(SERVICES)
+    # The worker alone is on the bus, as its service's user.
+    assert (loaded.kafka_security, loaded.kafka_username) == (
+        ("sasl_plaintext", service) if part == "worker" else ("plaintext", "")
+    )
     # Tokens name the address that people use: the one that the gateway is published at.
     port = plain(PARTS_OF_COMPOSE["gateway"]["ports"][0]).split(":")[1]
     assert loaded.public_url == f"http://localhost:{port}"
@@ -111,15 +121,119 @@ def test_the_first_administrators_job_reads_what_it_is_given() -> None:
 def test_the_operators_tool_runs_when_asked_for_and_finds_the_databases_and_the_bus() -> None:
     tool = PARTS_OF_COMPOSE["operator"]
     assert tool["profiles"] == ["tools"]
-    assert [name for name, one in PARTS_OF_COMPOSE.items() if "profiles" in one] == ["operator"]
+    assert [name for name, one in PARTS_OF_COMPOSE.items() if "profiles" in one] == ["operator", "administrator"]
     # In the container a secret is a file of that name: the folder is what `--databases` takes.
-    assert set(tool["secrets"]) == {f"{service}-database-url" for service in SERVICES}
+    assert set(tool["secrets"]) == {f"{service}-database-url" for service in SERVICES} | {"operator-kafka-password"}
     assert tool["environment"] == {
         "CRM_DATABASES": "/run/secrets",
         "CRM_KAFKA": PARTS_OF_COMPOSE["sales-worker"]["environment"]["CRM_KAFKA_BOOTSTRAP"],
         "CRM_ARCHIVE_URL": PARTS_OF_COMPOSE["sales-worker"]["environment"]["CRM_ARCHIVE_URL"],
+        "CRM_KAFKA_SECURITY": "sasl_plaintext",
+        "CRM_KAFKA_USERNAME": "operator",
+        "CRM_KAFKA_PASSWORD_FILE": "/run/secrets/operator-kafka-password",
     }
-    assert tool["build"]["target"] == tool["build"]["args"]["SERVICE"] == "operator"
+    built = PARTS_OF_COMPOSE["kafka-prepare"]["build"]
+    assert built["target"] == built["args"]["SERVICE"] == "operator"
+
+
+def listeners(kafka: Service) -> tuple[dict[str, str], dict[str, str]]:
+    """Where Kafka listens, and what it tells clients to call: by the listener's name."""
+    given = kafka["environment"]
+    told = [plain(given[name]).split(",") for name in ("KAFKA_LISTENERS", "KAFKA_ADVERTISED_LISTENERS")]
+    listening, advertised = [dict(one.split("://") for one in each) for each in told]
+    return listening, advertised
+
+
+@pytest.mark.parametrize("kafka", [PARTS_OF_COMPOSE["kafka"], OVERRIDE["services"]["kafka"]], ids=["inside", "outside"])
+def test_kafka_listens_as_its_settings_say_and_for_the_administrator_on_its_loopback_alone(kafka: Service) -> None:
+    settings = container_settings()
+    listening, advertised = listeners(kafka)
+    protocols = dict(one.split(":") for one in settings["listener.security.protocol.map"].split(","))
+    assert listening.keys() <= protocols.keys()
+    assert listening.keys() - advertised.keys() == {settings["controller.listener.names"]}
+    for name, address in listening.items():
+        # Nobody comes in without saying who they are.
+        assert protocols[name].startswith("SASL"), name
+        assert f"listener.name.{name.lower()}.sasl.enabled.mechanisms" in settings
+        if name in ("ADMINISTRATOR", "CONTROLLER"):
+            assert address.startswith("127.0.0.1:")
+        else:
+            # The password crosses a network: as a proof of it, not as it is.
+            assert settings[f"listener.name.{name.lower()}.sasl.enabled.mechanisms"] == "SCRAM-SHA-512"
+    assert settings["controller.quorum.voters"].rpartition(":")[2] == listening["CONTROLLER"].rpartition(":")[2]
+    assert settings["allow.everyone.if.no.acl.found"] == "false"
+    assert settings["super.users"] == "User:administrator"
+    assert advertised["INTERNAL"] == PARTS_OF_COMPOSE["sales-worker"]["environment"]["CRM_KAFKA_BOOTSTRAP"]
+    assert advertised["ADMINISTRATOR"] == PARTS_OF_COMPOSE["kafka-prepare"]["environment"]["CRM_KAFKA"]
+
+
+def test_subscribers_come_in_only_where_the_second_file_is_given_and_only_encrypted() -> None:
+    assert "SUBSCRIBERS" not in listeners(PARTS_OF_COMPOSE["kafka"])[0]
+    assert OVERRIDE["services"].keys() == {"kafka"}
+    kafka = OVERRIDE["services"]["kafka"]
+    listening, advertised = listeners(kafka)
+    base = listeners(PARTS_OF_COMPOSE["kafka"])
+    assert (listening, advertised) == (
+        base[0] | {"SUBSCRIBERS": ":9094"},
+        base[1] | {"SUBSCRIBERS": "localhost:9094"},
+    )
+    settings = container_settings()
+    assert "SUBSCRIBERS:SASL_SSL" in settings["listener.security.protocol.map"].split(",")
+    # docs/subscribe.md: who changed a password is rid of whoever knew the old one within five minutes.
+    assert settings["listener.name.subscribers.scram-sha-512.connections.max.reauth.ms"] == "300000"
+    assert plain(kafka["ports"][0]) == "127.0.0.1:9094:9094"
+    assert len(kafka["ports"]) == 1
+    # A published port needs a network that isn't an inner one.
+    assert kafka["networks"] == ["subscribers"]
+    assert OVERRIDE["networks"] == {"subscribers": {}}
+    assert kafka["secrets"] == ["kafka-certificate"]
+    told = PARTS_OF_COMPOSE["administrator"]["environment"]["CRM_KAFKA_OUTSIDE"]
+    assert plain(told) == advertised["SUBSCRIBERS"]
+
+
+def test_kafkas_secrets_are_the_files_that_its_settings_name() -> None:
+    named = {
+        file for value in container_settings().values() for file in re.findall(r"/run/secrets[:/]([a-z-]+)", value)
+    }
+    given = {*PARTS_OF_COMPOSE["kafka"]["secrets"], *OVERRIDE["services"]["kafka"]["secrets"]}
+    assert named == given
+    assert (
+        "./deploy/docker/kafka/server.properties:/mnt/shared/config/server.properties:ro"
+        in (PARTS_OF_COMPOSE["kafka"]["volumes"])
+    )
+
+
+def test_only_who_gives_rights_at_the_bus_has_the_administrators_password_and_only_beside_kafka() -> None:
+    holders = {
+        name for name, one in PARTS_OF_COMPOSE.items() if "kafka-administrator-password" in one.get("secrets", ())
+    }
+    assert holders == {"kafka", "kafka-prepare", "administrator"}
+    for name in holders - {"kafka"}:
+        one = PARTS_OF_COMPOSE[name]
+        assert one["network_mode"] == "service:kafka"
+        login = KafkaSettings.load(
+            environment(one)
+            | {"CRM_KAFKA_BOOTSTRAP": one["environment"]["CRM_KAFKA"], "CRM_KAFKA_PASSWORD_FILE": __file__}
+        ).kafka_login
+        assert (login.security, login.mechanism, login.username) == ("sasl_plaintext", "PLAIN", "administrator")
+
+
+def test_the_job_makes_a_user_for_every_worker_and_the_operator(tmp_path: Path) -> None:
+    job = PARTS_OF_COMPOSE["kafka-prepare"]
+    users = {
+        one["environment"]["CRM_KAFKA_USERNAME"]: one["environment"]["CRM_KAFKA_PASSWORD_FILE"]
+        for name, one in PARTS_OF_COMPOSE.items()
+        if name.endswith("-worker") or name == "operator"
+    }
+    assert users.keys() == {*SERVICES, "operator"}
+    # In the container a secret is a file of that name: the folder is what `--passwords` takes.
+    assert job["environment"]["CRM_KAFKA_PASSWORDS"] == "/run/secrets"
+    assert {file.removeprefix("/run/secrets/") for file in users.values()} == (
+        set(job["secrets"]) - {"kafka-administrator-password"}
+    )
+    secrets = make_secrets(tmp_path / "secrets")
+    assert passwords_in(secrets).keys() == users.keys()
+    assert job["command"] == ["bus", "prepare"]
 
 
 @pytest.mark.requirement("PL-48")
@@ -152,7 +266,8 @@ def test_only_the_superusers_jobs_get_the_superusers_password() -> None:
 def test_no_port_is_published_but_the_gateways() -> None:
     assert [name for name, one in PARTS_OF_COMPOSE.items() if "ports" in one] == ["gateway"]
     assert PARTS_OF_COMPOSE["gateway"]["ports"] == ["${CRM_BIND:-127.0.0.1}:${CRM_PORT:-8080}:8080"]
-    assert all("network_mode" not in one or one["network_mode"] == "none" for one in PARTS_OF_COMPOSE.values())
+    shared = {name: one["network_mode"] for name, one in PARTS_OF_COMPOSE.items() if "network_mode" in one}
+    assert shared == {"gateway-config": "none", "kafka-prepare": "service:kafka", "administrator": "service:kafka"}
 
 
 def test_networks_let_nobody_past_the_gateway() -> None:
@@ -205,7 +320,7 @@ def test_every_container_has_limits_a_restart_policy_and_rotated_logs(name: str)
     one = PARTS_OF_COMPOSE[name]
     limits = one["deploy"]["resources"]["limits"]
     assert {"cpus", "memory"} <= limits.keys()
-    assert one["restart"] == "no" if name == "operator" else one["restart"] in ("unless-stopped", "on-failure:5")
+    assert one["restart"] == "no" if "profiles" in one else one["restart"] in ("unless-stopped", "on-failure:5")
     assert one["logging"]["driver"] == "json-file"
     assert one["logging"]["options"].keys() == {"max-size", "max-file"}
 
@@ -219,14 +334,18 @@ def test_up_with_wait_takes_no_ended_job_for_a_failure() -> None:
         for job, how in one.get("depends_on", {}).items()
         if how["condition"] == _COMPLETED
     }
-    assert jobs == {f"{service}-prepare" for service in SERVICES} | {"gateway-config", "first-administrator"}
+    assert jobs == {f"{service}-prepare" for service in SERVICES} | {
+        "gateway-config",
+        "first-administrator",
+        "kafka-prepare",
+    }
     assert adopted == jobs
 
 
 def test_processes_wait_for_nothing_but_their_own_jobs_and_need_not_even_these() -> None:
     """So one service can be started alone (`--no-deps`), and a job that failed keeps no process down that could serve."""
     ordered = {name: one["depends_on"] for name, one in PARTS_OF_COMPOSE.items() if "depends_on" in one}
-    own = {f"{service}-worker": {f"{service}-prepare"} for service in SERVICES}
+    own = {f"{service}-worker": {f"{service}-prepare", "kafka-prepare"} for service in SERVICES}
     own["identity-worker"].add("first-administrator")
     hard = {"gateway": {"gateway-config"}, "first-administrator": {"identity-prepare"}}
     assert {name: set(needs) for name, needs in ordered.items()} == own | hard
@@ -241,7 +360,7 @@ def test_exactly_one_service_builds_an_image_and_the_others_take_it() -> None:
         if one["image"].startswith("${CRM_IMAGES:-"):
             builders.setdefault(one["image"], []).extend([name] if "build" in one else [])
     assert list(builders.values()) == [[name] for (name,) in builders.values()]
-    assert {name for (name,) in builders.values()} == {*SERVICES, "gateway-config", "operator"}
+    assert {name for (name,) in builders.values()} == {*SERVICES, "gateway-config", "kafka-prepare"}
     assert {name for name, one in PARTS_OF_COMPOSE.items() if "build" in one} == {name for (name,) in builders.values()}
 
 
@@ -295,8 +414,12 @@ def test_postgres_has_connections_for_all_pools() -> None:
 def test_every_secret_is_made_and_every_made_secret_is_used(tmp_path: Path) -> None:
     folder = make_secrets(tmp_path / "secrets")
     made = {file.name for file in folder.iterdir()}
-    assert made == set(COMPOSE["secrets"])
-    assert made == {secret for one in PARTS_OF_COMPOSE.values() for secret in one.get("secrets", ())}
+    # Subscribers are given whom to trust; the key that signs is for the next certificate, and in no container.
+    kept = {"kafka-ca", "kafka-ca-key"}
+    everything = [*PARTS_OF_COMPOSE.values(), *OVERRIDE["services"].values()]
+    assert made - kept == COMPOSE["secrets"].keys() | OVERRIDE["secrets"].keys()
+    assert made - kept == {secret for one in everything for secret in one.get("secrets", ())}
+    assert (folder / "kafka-ca-key").stat().st_mode & 0o777 == 0o400
     assert folder.stat().st_mode & 0o777 == 0o700
     before = {file.name: file.read_text() for file in folder.iterdir()}
     (folder / "signing-key").unlink()
@@ -306,7 +429,34 @@ def test_every_secret_is_made_and_every_made_secret_is_used(tmp_path: Path) -> N
     assert before["postgres-password"] in before["superuser-url"]
 
 
-def make_secrets(folder: Path) -> Path:
-    """Run the script."""
-    subprocess.run([str(ROOT / "deploy/docker/make-secrets"), str(folder)], check=True, capture_output=True, timeout=60)
-    return folder
+@pytest.mark.parametrize("host", ["kafka.example.org", "192.0.2.7"])
+def test_kafkas_certificate_is_for_the_name_that_subscribers_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    monkeypatch.setenv("CRM_KAFKA_HOST", host)
+    folder = make_secrets(tmp_path / "secrets")
+    certificate = x509.load_pem_x509_certificate((folder / "kafka-certificate").read_bytes())
+    authority = x509.load_pem_x509_certificate((folder / "kafka-ca").read_bytes())
+    certificate.verify_directly_issued_by(authority)
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    told = {str(name.value) for name in names}
+    assert told == {host, "localhost", "127.0.0.1"}
+    # Another certificate is of the same authority: who trusts it notices nothing.
+    (folder / "kafka-certificate").unlink()
+    make_secrets(folder)
+    again = x509.load_pem_x509_certificate((folder / "kafka-certificate").read_bytes())
+    assert again.serial_number != certificate.serial_number
+    again.verify_directly_issued_by(authority)
+
+
+def test_a_certificate_of_ones_own_is_kept_and_needs_to_say_who_signed_it(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    (folder / "kafka-certificate").write_text("of mine")
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        make_secrets(folder)
+    assert b"put into kafka-ca whoever signed it" in refused.value.stderr
+    (folder / "kafka-ca").write_text("my authority")
+    make_secrets(folder)
+    assert (folder / "kafka-certificate").read_text() == "of mine"
+    assert not (folder / "kafka-ca-key").exists()

@@ -34,7 +34,7 @@ topologySpreadConstraints:
 {{- end }}
 {{- end }}
 
-{{/* The secrets of a service, as files in /run/secrets/pelagic. */}}
+{{/* The secrets of a service, as files in /run/secrets/pelagic; those of the bus for its worker alone. */}}
 {{- define "pelagic.secrets" -}}
 {{- $secrets := .root.Values.secrets -}}
 {{- $database := (index .root.Values.services .component).database.secret -}}
@@ -48,6 +48,21 @@ topologySpreadConstraints:
 - secret:
     name: {{ $secrets.identityKey.name }}
     items: [{key: {{ $secrets.identityKey.key }}, path: key-secret}]
+{{- end }}
+{{- if eq .part "worker" }}
+{{- if hasPrefix "sasl" .root.Values.kafka.security }}
+{{- $user := (index .root.Values.services .component).kafka.secret }}
+- secret:
+    name: {{ $user.name }}
+    items: [{key: {{ $user.key }}, path: kafka-password}]
+{{- end }}
+{{- with .root.Values.kafka.ca }}
+{{- if .name }}
+- secret:
+    name: {{ .name }}
+    items: [{key: {{ .key }}, path: kafka-ca}]
+{{- end }}
+{{- end }}
 {{- end }}
 {{- end }}
 

@@ -1,6 +1,7 @@
 """Journal, outbox, relay, consumer, dead letters, tokens: docs/architecture/events.md."""
 
 from crm_events import topics
+from crm_events.login import Login
 from crm_events.reaction import ConsumerGroup, GroupsDisagree, HandleBatch, Held, Reaction, groups_of
 from crm_events.record import EventTooLarge, NotEmitted, NotHeld, Step, changes_between, record
 from crm_events.schedule import Schedule, every
@@ -17,6 +18,7 @@ __all__ = [
     "GroupsDisagree",
     "HandleBatch",
     "Held",
+    "Login",
     "NotAppliedYet",
     "NotEmitted",
     "NotHeld",

@@ -40,7 +40,7 @@ async def listen(settings: BusSettings, heard: Heard, stop: asyncio.Event) -> No
     """Call `heard` for every new heartbeat until `stop`. Only what is sent from now on: an old one is no sign of life."""
     while not stop.is_set():
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=settings.bootstrap,
+            **settings.client,
             client_id=f"{settings.client_id}-heartbeat",
             enable_auto_commit=False,
             auto_offset_reset="latest",

@@ -1,6 +1,9 @@
 """What relay and consumers need to know of their surroundings."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
+
+from crm_events.login import Login
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,9 @@ class BusSettings:
     #: Services whose reports a new leader waits for; None: all that the registry names as consumers. Others are heard all the same.
     expected_services: frozenset[str] | None = None
 
+    #: How it logs in at the broker.
+    login: Login = field(default_factory=Login)
+
     #: After so much silence a resync that is under way is asked for again.
     resync_seconds: float = 10.0
 
@@ -40,6 +46,11 @@ class BusSettings:
     def shares_partitions(self) -> bool:
         """Whether the processes of a group share its partitions by the broker's group protocol."""
         return self.idempotence if self.takes_all is None else not self.takes_all
+
+    @property
+    def client(self) -> dict[str, Any]:
+        """The arguments with which every client of the bus reaches it and logs in."""
+        return self.login.client(self.bootstrap)
 
     @property
     def client_id(self) -> str:

@@ -10,6 +10,7 @@ from aiokafka.errors import InvalidPartitionsError, KafkaError, TopicAlreadyExis
 from aiokafka.partitioner import murmur2
 
 from crm_contracts import Topic
+from crm_events.login import Login
 
 _log = structlog.get_logger("crm_events")
 
@@ -18,16 +19,16 @@ class TopicRefused(Exception):
     """The broker would not make a topic as the registry says."""
 
 
-async def ensure(bootstrap: str, topics: Iterable[Topic]) -> list[str]:
+async def ensure(bootstrap: str, topics: Iterable[Topic], login: Login | None = None) -> list[str]:
     """Make the topics that the broker lacks, with partitions and retention; answers their names.
 
     Facts are never compacted (`cleanup.policy=delete`). As many copies as there are brokers, at most three. KafkaError when the broker is
     away, TopicRefused when it won't. A topic that has too few partitions gets the others: a broker that lost its topics, and makes
     them itself when somebody asks for them (Apache Kafka does unless told otherwise), makes them with one. Where an event
-    goes is not the broker's to say: see `relay.rules.partitions_in_force`.
+    goes is not the broker's to say: see `relay.rules.partitions_in_force`. login: how the broker is told who asks; None: it isn't.
     """
     declared = {topic.name: topic for topic in topics}
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=10_000)
+    admin = AIOKafkaAdminClient(**(login or Login()).client(bootstrap), request_timeout_ms=10_000)
     await admin.start()
     try:
         found = {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics()}

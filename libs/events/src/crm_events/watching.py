@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from crm_contracts import Envelope, NotAnEnvelope, Topic
 from crm_database import Database
 from crm_events.closing import closed
+from crm_events.login import Login
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,18 @@ async def lag(databases: Mapping[str, Database]) -> list[Lag]:
     return sorted(found, key=lambda one: (one.group, one.topic, one.partition))
 
 
-async def tail(bootstrap: str, topics: Sequence[Topic], *, from_start: bool = False) -> AsyncIterator[Envelope]:
-    """The events of these topics as they arrive, for ever. Without a group: it disturbs nobody. KafkaError when the broker is away."""
+async def tail(
+    bootstrap: str, topics: Sequence[Topic], *, from_start: bool = False, login: Login | None = None
+) -> AsyncIterator[Envelope]:
+    """The events of these topics as they arrive, for ever. Without a group: it disturbs nobody. KafkaError when the broker is away.
+
+    login: how the broker is told who asks; None: it isn't.
+    """
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=50
+        **(login or Login()).client(bootstrap),
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=50,
     )
     await consumer.start()
     try:

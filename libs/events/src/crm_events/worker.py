@@ -120,7 +120,7 @@ class Worker:
         """Keep a producer for control records: reports, heartbeat, dead letters."""
         while not stop.is_set():
             producer = AIOKafkaProducer(
-                bootstrap_servers=self.settings.bootstrap,
+                **self.settings.client,
                 client_id=f"{self.settings.client_id}-control",
                 acks=1,
                 linger_ms=0,
@@ -130,12 +130,12 @@ class Worker:
             try:
                 consumed = [self.known.topics[topic] for c in self.consumers for topic in c.group.topics]
                 needed = [*_CONTROL, *consumed]
-                await topics.ensure(self.settings.bootstrap, needed)
+                await topics.ensure(self.settings.bootstrap, needed, self.settings.login)
                 await producer.start()
                 self._producer = producer
                 # A broker that came back empty has no topics any more: looked at now and then.
                 while not await stopped_within(stop, 5.0):
-                    await topics.ensure(self.settings.bootstrap, needed)
+                    await topics.ensure(self.settings.bootstrap, needed, self.settings.login)
             except (KafkaError, OSError, TimeoutError, topics.TopicRefused) as error:
                 _log.warning("the broker is away", cause=repr(error))
             finally:

@@ -98,7 +98,8 @@ class ApacheKafka(ChildServer):
             KafkaDidNotStart: it could not be fetched or formatted.
         """
         super().prepare()
-        self._write_settings()
+        lines = (f"{name}={value}\n" for name, value in self.settings().items())
+        self._settings.write_text("".join(lines), encoding="utf-8")
         if not (self.folder / "data" / "meta.properties").exists():
             self._format(f"{libraries()}/*")
 
@@ -130,10 +131,11 @@ class ApacheKafka(ChildServer):
     def _settings(self) -> Path:
         return self.folder / "server.properties"
 
-    def _write_settings(self) -> None:
+    def settings(self) -> dict[str, str]:
+        """What stands in its `server.properties`."""
         data = str(self.folder / "data").replace("\\", "\\\\")
         controller = f"{LOOPBACK}:{self._controller_port}"
-        settings = {
+        return {
             "process.roles": "broker,controller",
             "node.id": "1",
             "controller.quorum.voters": f"1@{controller}",
@@ -158,7 +160,6 @@ class ApacheKafka(ChildServer):
             # Room for the log cleaner's threads costs heap that a test node does not have.
             "log.cleaner.dedupe.buffer.size": "16777216",
         }
-        self._settings.write_text("".join(f"{name}={value}\n" for name, value in settings.items()), encoding="utf-8")
 
     def _format(self, classpath: str) -> None:
         command = ["java", "-Xmx128m", "-cp", classpath, "kafka.tools.StorageTool", "format"]

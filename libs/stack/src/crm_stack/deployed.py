@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from crm_events import Login
 from crm_stack.health import Finding
 
 if TYPE_CHECKING:
@@ -35,13 +36,15 @@ _LONG_UNSENT = 60.0
 @dataclass(frozen=True)
 class Deployment:
     """What is known of it. url: the gateway's public one. token: an access token of somebody. services: addresses of processes past
-    the gateway (`identity-worker` → http://10.0.0.7:8000), of apps and workers. kafka: `host:port`. databases: service → URL.
+    the gateway (`identity-worker` → http://10.0.0.7:8000), of apps and workers. kafka: `host:port`.
+    login: how to log in at the bus. databases: service → URL.
     """
 
     url: str
     token: str | None = None
     services: Mapping[str, str] = field(default_factory=dict)
     kafka: str | None = None
+    login: Login = field(default_factory=Login)
     databases: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -63,7 +66,8 @@ async def examine(deployment: Deployment, routes: Iterable[Route], version: str)
         for name, address in sorted(deployment.services.items()):
             found.append(await _ready(http, name, address))
     if deployment.kafka is not None:
-        found += [finding async for finding in _bus(deployment.kafka, {route.service for route in table})]
+        services_known = {route.service for route in table}
+        found += [finding async for finding in _bus(deployment.kafka, deployment.login, services_known)]
     if deployment.databases:
         found += [finding async for finding in _databases(deployment.databases)]
     return found
@@ -184,14 +188,14 @@ async def _ready(http: httpx.AsyncClient, name: str, address: str) -> Finding:
     return Finding(f"{name} ready", "problem", str(told["status"]), "Wait, or look at its log.")
 
 
-async def _bus(bootstrap: str, services: Collection[str]) -> AsyncIterator[Finding]:
+async def _bus(bootstrap: str, login: Login, services: Collection[str]) -> AsyncIterator[Finding]:
     from aiokafka.admin import AIOKafkaAdminClient
     from aiokafka.errors import KafkaError
 
     from crm_contracts import registry
 
     # Metadata of a broker that advertises another address leads a client astray: that shows as a failure here too.
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=int(_LIMIT_SECONDS * 1000))
+    admin = AIOKafkaAdminClient(**login.client(bootstrap), request_timeout_ms=int(_LIMIT_SECONDS * 1000))
     try:
         try:
             await admin.start()
@@ -204,7 +208,7 @@ async def _bus(bootstrap: str, services: Collection[str]) -> AsyncIterator[Findi
             "kafka",
             "problem",
             f"{bootstrap} does not answer ({type(error).__name__})",
-            "Does it run and advertise this?",
+            "Does it run and advertise this? Are CRM_KAFKA_SECURITY and the user right?",
         )
         return
     yield Finding("kafka", "ok", f"{bootstrap}, {brokers} broker{'s' if brokers != 1 else ''}")

@@ -13,12 +13,14 @@ import fcntl
 import json
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO
 
+from crm_stack.layout import workspace
 from crm_stack.ports import LOOPBACK, free_port
 from crm_stack.probes import KAFKA
 from crm_stack.process import ProcessIdentity, spawn, tail, wait_until
@@ -106,6 +108,24 @@ def _apache_kafka(folder: Path) -> Iterator[Mapping[str, str]]:
 
 
 @contextmanager
+def _guarded_kafka(folder: Path) -> Iterator[Mapping[str, str]]:
+    from crm_stack.guarded_kafka import GuardedKafka
+
+    secrets = folder / "secrets"
+    make = workspace() / "deploy" / "docker" / "make-secrets"
+    subprocess.run([str(make), str(secrets)], check=True, capture_output=True, timeout=60)  # noqa: S603
+    # So short that every test of a subscriber meets it.
+    changed = {"listener.name.subscribers.scram-sha-512.connections.max.reauth.ms": "3000"}
+    with GuardedKafka(folder / "node", secrets, changed) as kafka:
+        yield {
+            "bootstrap": kafka.bootstrap,
+            "administration": kafka.administration,
+            "outside": kafka.outside,
+            "secrets": str(secrets),
+        }
+
+
+@contextmanager
 def _kafka_container(_folder: Path) -> Iterator[Mapping[str, str]]:
     from testcontainers.core.container import DockerContainer
 
@@ -139,6 +159,7 @@ KINDS: Mapping[str, Callable[[Path], AbstractContextManager[Mapping[str, str]]]]
     "postgres": _postgres,
     "embedded-broker": _embedded_broker,
     "apache-kafka": _apache_kafka,
+    "guarded-kafka": _guarded_kafka,
     "kafka-container": _kafka_container,
 }
 

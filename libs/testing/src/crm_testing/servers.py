@@ -6,6 +6,7 @@
 | `make_database` | `make_database(template=None) -> dsn`: a fresh database, dropped after the test |
 | `database_dsn` | one fresh, empty database |
 | `embedded_broker` | the address of the session's embedded broker |
+| `guarded_broker` | `GuardedBroker`: Apache Kafka that asks who one is, with users, rights and TLS as the container stack has it |
 | `broker_under_test` | `BrokerUnderTest`: the broker that docs of testing choose, with its address and whether it is idempotent |
 
 All databases of a session belong to one role, because a copy keeps the owner of what is in it.
@@ -24,6 +25,7 @@ from typing import Protocol
 
 import pytest
 
+from crm_events import Login
 from crm_stack.apache_kafka import why_unavailable
 from crm_stack.postgres import PostgresServer
 from crm_testing.keeper import DATABASE_OWNER, share
@@ -107,6 +109,27 @@ class BrokerUnderTest:
         return self.kind != "embedded-broker"
 
 
+@dataclass(frozen=True)
+class GuardedBroker:
+    """Apache Kafka that lets in whom it knows. bootstrap: for services. administration: for the administrator. outside: for subscribers,
+    over TLS. secrets: the folder of its passwords and certificates, as deploy/docker/make-secrets makes it.
+    """
+
+    bootstrap: str
+    administration: str
+    outside: str
+    secrets: Path
+
+    def secret(self, name: str) -> str:
+        """What stands in one of the files."""
+        return (self.secrets / name).read_text(encoding="utf-8").strip()
+
+    @property
+    def administrator(self) -> Login:
+        """Who may do everything, at `administration`."""
+        return Login("sasl_plaintext", "administrator", self.secret("kafka-administrator-password"), "PLAIN")
+
+
 def choose_broker() -> tuple[str, str]:
     """The kind of broker to test against and why; in this order: `CRM_TEST_KAFKA` ("host:port", or one of the kinds),
     a container engine that answers, Apache Kafka from Maven artifacts, the embedded broker.
@@ -184,6 +207,16 @@ def embedded_broker(shared_servers_folder: Path) -> Iterator[str]:
     """The address of the session's embedded broker. Use topics of your own; to wipe one, start an `EmbeddedBroker`."""
     with share("embedded-broker", shared_servers_folder) as told:
         yield told["bootstrap"]
+
+
+@pytest.fixture(scope="session")
+def guarded_broker(shared_servers_folder: Path) -> Iterator[GuardedBroker]:
+    """Apache Kafka with users; use users and topics of your own. Skips where it can't be started."""
+    missing = why_unavailable()
+    if missing is not None:
+        pytest.skip(f"Apache Kafka with users can't be started: {missing}")
+    with share("guarded-kafka", shared_servers_folder) as told:
+        yield GuardedBroker(told["bootstrap"], told["administration"], told["outside"], Path(told["secrets"]))
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ Files are for secrets: they stay out of process lists and container descriptions
 
 import difflib
 import os
+import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -22,10 +23,12 @@ from pydantic import (
 )
 
 from crm_database import PoolSettings
+from crm_events.login import Login, Mechanism, Security
 from crm_kernel import CompanyCalendar, UnknownTimeZone
 
 _PREFIX = "CRM_"
 _FILE = "_FILE"
+_THIS_MACHINE = frozenset({"127.0.0.1", "localhost"})
 
 
 def _is_a_database(value: SecretStr) -> SecretStr:
@@ -83,7 +86,89 @@ class FromEnvironment(BaseModel):
         return f"{name}: {said.removeprefix('Value error, ')}{meaning}"
 
 
-class Settings(FromEnvironment):
+class KafkaSettings(FromEnvironment):
+    """Where the bus is, and how one logs in there: of services and of operators' tools."""
+
+    kafka_bootstrap: Annotated[
+        str,
+        Field(
+            pattern=r"^([^\s:,]+:[0-9]+(,[^\s:,]+:[0-9]+)*)?$",
+            description="The bus: `host:port`, several with commas. A worker needs it.",
+        ),
+    ] = ""
+    kafka_security: Annotated[
+        Security,
+        Field(
+            description="How the brokers are spoken to: `plaintext`, `ssl` (TLS), `sasl_plaintext` (with a log-in), `sasl_ssl` (both)."
+        ),
+    ] = "plaintext"
+    kafka_mechanism: Annotated[
+        Mechanism,
+        Field(
+            description="How one logs in at the brokers: `SCRAM-SHA-512`, `SCRAM-SHA-256` or `PLAIN` (with TLS, or on this machine)."
+        ),
+    ] = "SCRAM-SHA-512"
+    kafka_username: Annotated[
+        str, Field(validate_default=True, description="Whom to log in as; `sasl_plaintext` and `sasl_ssl` need it.")
+    ] = ""
+    kafka_password: Annotated[SecretStr | None, Field(validate_default=True, description="That user's password.")] = (
+        None
+    )
+    kafka_ca: Annotated[
+        str,
+        Field(
+            description="Certificates, in PEM, of whom the brokers' may be; give it as a file. Empty: those that the system trusts."
+        ),
+    ] = ""
+
+    # What a field is compared with was declared before it; where that one was refused itself, it is not there.
+
+    @field_validator("kafka_mechanism")
+    @classmethod
+    def _keeps_the_password(cls, value: Mechanism, info: ValidationInfo) -> Mechanism:
+        brokers = str(info.data.get("kafka_bootstrap", "")).split(",")
+        nearby = {broker.rpartition(":")[0] for broker in brokers} <= _THIS_MACHINE
+        if value == "PLAIN" and info.data.get("kafka_security") == "sasl_plaintext" and not nearby:
+            raise ValueError("PLAIN sends the password as it is: CRM_KAFKA_SECURITY must be sasl_ssl")
+        return value
+
+    @field_validator("kafka_username", "kafka_password")
+    @classmethod
+    def _fits_the_log_in(cls, value: Any, info: ValidationInfo) -> Any:
+        security = info.data.get("kafka_security")
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if security in ("sasl_plaintext", "sasl_ssl") and not text:
+            raise ValueError(f"it must be set, because CRM_KAFKA_SECURITY is {security}")
+        if security in ("plaintext", "ssl") and text:
+            raise ValueError(f"it would not be used: CRM_KAFKA_SECURITY is {security}, which logs nobody in")
+        return value
+
+    @field_validator("kafka_ca")
+    @classmethod
+    def _is_a_certificate(cls, value: str, info: ValidationInfo) -> str:
+        security = info.data.get("kafka_security")
+        if value and security in ("plaintext", "sasl_plaintext"):
+            raise ValueError(f"it would not be used: CRM_KAFKA_SECURITY is {security}, which is without TLS")
+        try:
+            ssl.create_default_context(cadata=value or None)
+        except ssl.SSLError:
+            raise ValueError("it must be a certificate in PEM") from None
+        return value
+
+    @property
+    def kafka_login(self) -> Login:
+        """How a client of the bus is protected and who it is."""
+        password = self.kafka_password
+        return Login(
+            security=self.kafka_security,
+            username=self.kafka_username,
+            password="" if password is None else password.get_secret_value(),
+            mechanism=self.kafka_mechanism,
+            ca=self.kafka_ca,
+        )
+
+
+class Settings(KafkaSettings):
     """The settings of one service process. `Settings.load()` reads the environment; tests give values as arguments.
 
     What each is for stands at it, for people too: the tables in the services' READMEs are made of it (crm_web.settings_list).
@@ -94,13 +179,6 @@ class Settings(FromEnvironment):
     database_url: Annotated[
         DatabaseUrl, Field(description="Its database: `postgresql://user:password@host:5432/name`.")
     ]
-    kafka_bootstrap: Annotated[
-        str,
-        Field(
-            pattern=r"^([^\s:,]+:[0-9]+(,[^\s:,]+:[0-9]+)*)?$",
-            description="The bus: `host:port`, several with commas. A worker needs it.",
-        ),
-    ] = ""
     kafka_idempotence: Annotated[
         bool, Field(description="Off only for the embedded broker, which has no idempotent producer.")
     ] = True

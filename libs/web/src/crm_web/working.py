@@ -72,6 +72,7 @@ def make_worker(service: Service, settings: Settings, database: Database) -> Wor
             bootstrap=settings.kafka_bootstrap,
             dsn=settings.dsn,
             idempotence=settings.kafka_idempotence,
+            login=settings.kafka_login,
             expected_services=frozenset(settings.services.split(",")) if settings.services else None,
         ),
         database,

@@ -88,7 +88,7 @@ class Consumer:
             if await stopped_within(stop, 0.05):
                 return
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self.settings.bootstrap,
+            **self.settings.client,
             client_id=f"{self.settings.client_id}-{self.group.name}",
             group_id=f"crm.{self.group.name}",
             enable_auto_commit=False,

@@ -78,7 +78,7 @@ class Relay:
 
     async def _lead(self, ledger: Ledger, stop: asyncio.Event) -> None:
         reader = AIOKafkaConsumer(
-            bootstrap_servers=self.settings.bootstrap,
+            **self.settings.client,
             client_id=f"{self.settings.client_id}-reports",
             enable_auto_commit=False,
             auto_offset_reset="latest",
@@ -87,7 +87,7 @@ class Relay:
         )
         try:
             control_topics = [control.REPORTS, control.RESYNC_REQUESTS, control.RESYNC_ANSWERS]
-            await topics.ensure(self.settings.bootstrap, [*self.topics, *control_topics])
+            await topics.ensure(self.settings.bootstrap, [*self.topics, *control_topics], self.settings.login)
             heard = [TopicPartition(topic.name, 0) for topic in (control.REPORTS, control.RESYNC_REQUESTS)]
             await reader.start()
             reader.assign(heard)

@@ -57,7 +57,7 @@ class Sender:
         async with self._starting:
             if self._producer is None:
                 producer = AIOKafkaProducer(
-                    bootstrap_servers=self._settings.bootstrap,
+                    **self._settings.client,
                     client_id=f"{self._settings.client_id}-relay",
                     acks="all",
                     enable_idempotence=self._settings.idempotence,
@@ -155,7 +155,7 @@ class Sender:
     async def _reading(self) -> AIOKafkaConsumer:
         if self._reader is None:
             reader = AIOKafkaConsumer(
-                bootstrap_servers=self._settings.bootstrap,
+                **self._settings.client,
                 client_id=f"{self._settings.client_id}-look",
                 enable_auto_commit=False,
                 auto_offset_reset="none",

@@ -176,7 +176,7 @@ class Answerer:
     async def _started(self) -> AIOKafkaProducer:
         if self._producer is None:
             producer = AIOKafkaProducer(
-                bootstrap_servers=self.settings.bootstrap,
+                **self.settings.client,
                 client_id=f"{self.settings.client_id}-resync",
                 acks="all",
                 max_batch_size=BATCH_BYTES,

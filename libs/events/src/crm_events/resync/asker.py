@@ -97,7 +97,7 @@ class Asker:
     async def _carry_out(self, stop: asyncio.Event) -> None:
         """Read answers as long as something is open."""
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self.settings.bootstrap,
+            **self.settings.client,
             client_id=f"{self.settings.client_id}-resync",
             enable_auto_commit=False,
             auto_offset_reset="earliest",

@@ -25,6 +25,8 @@ COMMANDS: dict[str, str] = {
     "logs": "crm_stack.cli.logs",
     "doctor": "crm_stack.cli.doctor",
     "events": "crm_stack.cli.events",
+    "subscribers": "crm_stack.cli.subscribers",
+    "bus": "crm_stack.cli.bus",
     "demo": "crm_stack.cli.demo",
     "bench": "crm_stack.cli.bench",
     "test": "crm_stack.cli.test",

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from crm_stack.cli.failure import NOT_RUNNING, USAGE, Failure
+
+if TYPE_CHECKING:
+    from crm_events import Login
 
 T = TypeVar("T")
 AsJson = Annotated[bool, typer.Option("--json", help="For scripts.")]
@@ -44,6 +48,39 @@ def bus(kafka: str | None) -> str:
     if status is None:
         raise Failure("Nothing runs here.", "Start it first: ./crm up. Elsewhere: --kafka", NOT_RUNNING)
     return status.kafka
+
+
+def login_at(kafka: str | None) -> Login:
+    """How to log in at that bus: CRM_KAFKA_SECURITY and what belongs to it. The broker of the stack that runs here asks nobody."""
+    from crm_events import Login
+    from crm_web.settings import KafkaSettings, SettingsInvalid
+
+    if kafka is None:
+        return Login()
+    try:
+        return KafkaSettings.load(kafka_bootstrap=kafka).kafka_login
+    except SettingsInvalid as refused:
+        raise Failure(str(refused), code=USAGE) from refused
+
+
+def administrator(kafka: str | None) -> tuple[str, Login]:
+    """Address and log-in of whoever administrates the brokers of a deployment elsewhere."""
+    if kafka is None:
+        raise Failure(
+            "Of which brokers? Say it with --kafka.",
+            "The broker of ./crm up knows no users: it is this machine's.",
+            USAGE,
+        )
+    login = login_at(kafka)
+    if not login.has_user:
+        raise Failure(
+            "Only an administrator may do that.",
+            "Set CRM_KAFKA_SECURITY, CRM_KAFKA_USERNAME, CRM_KAFKA_PASSWORD_FILE.",
+            USAGE,
+        )
+    # It warns of PLAIN without TLS wherever that goes. The settings let it go no further than this machine.
+    logging.getLogger("aiokafka.conn").setLevel(logging.ERROR)
+    return kafka, login
 
 
 def urls_of(folder: Path | None) -> Mapping[str, str]:

@@ -73,6 +73,7 @@ def elsewhere(
     """Look at a deployment. Raises Failure when an address is not one."""
     import asyncio
 
+    from crm_stack.cli.deployment import login_at
     from crm_stack.deployed import Deployment, databases_in, examine
     from crm_stack.gateway.routes import load_routes
     from crm_stack.layout import services_of, workspace
@@ -88,7 +89,9 @@ def elsewhere(
             f"{databases} has no file like identity-database-url.", "deploy/docker/make-secrets makes them.", USAGE
         )
     table = load_routes(workspace() / "deploy" / "gateway" / "routes.json", services_of(workspace()))
-    deployment = Deployment(url=url.rstrip("/"), token=token, services=named, kafka=kafka, databases=known)
+    deployment = Deployment(
+        url=url.rstrip("/"), token=token, services=named, kafka=kafka, login=login_at(kafka), databases=known
+    )
     return asyncio.run(examine(deployment, table, product_version()))
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from crm_stack.cli import archive, told_again
-from crm_stack.cli.deployment import AsJson, Databases, Kafka, bus, carry_out, show_table, urls_of
+from crm_stack.cli.deployment import AsJson, Databases, Kafka, bus, carry_out, login_at, show_table, urls_of
 from crm_stack.cli.failure import FAILED, USAGE, Failure
+
+if TYPE_CHECKING:
+    from crm_events import Login
 
 
 def register(app: typer.Typer) -> None:
@@ -36,7 +39,7 @@ def register(app: typer.Typer) -> None:
 
         Example: ./crm events tail crm.sales.opportunity --json
         """
-        carry_out(_tail(bus(kafka), topics or [], from_start, limit, as_json))
+        carry_out(_tail(bus(kafka), login_at(kafka), topics or [], from_start, limit, as_json))
 
     @events.command()
     def lag(databases: Databases = None, as_json: AsJson = False) -> None:
@@ -79,7 +82,7 @@ def register(app: typer.Typer) -> None:
         typer.echo(f"{carry_out(_ask(urls_of(databases), 'discard', event_id))} asked for.")
 
 
-async def _tail(kafka: str, names: list[str], from_start: bool, limit: int | None, as_json: bool) -> None:
+async def _tail(kafka: str, login: Login, names: list[str], from_start: bool, limit: int | None, as_json: bool) -> None:
     from aiokafka.errors import KafkaError
 
     from crm_contracts import registry
@@ -92,7 +95,7 @@ async def _tail(kafka: str, names: list[str], from_start: bool, limit: int | Non
     chosen = [known[name] for name in names] or list(known.values())
     seen = 0
     try:
-        async for envelope in tail(kafka, chosen, from_start=from_start):
+        async for envelope in tail(kafka, chosen, from_start=from_start, login=login):
             if as_json:
                 typer.echo(envelope.data.decode("utf-8", "replace"))
             else:
@@ -103,7 +106,8 @@ async def _tail(kafka: str, names: list[str], from_start: bool, limit: int | Non
                 return
     except KafkaError as error:
         raise Failure(
-            f"The broker does not answer: {error}", "./crm status shows it; elsewhere, look at the address."
+            f"The broker does not answer: {error}",
+            "./crm status shows it; elsewhere, look at the address and at CRM_KAFKA_SECURITY.",
         ) from error
 
 
