@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from crm_contracts import Registry
 from crm_database import Database, WriteContext, WriteSession
 from crm_events.reaction import ConsumerGroup
-from crm_events.reconcile_holdings import beyond
+from crm_events.reconcile_holdings import HoldingFault, beyond
 from crm_events.restored import rules, store
 from crm_events.restored.rules import Told
 from crm_events.restored.store import Row
@@ -86,18 +86,40 @@ async def take_back(
         result.numberings = await store.set_apart(session)
     found = log_among(databases, groups)
     topics = [topic.name for topic in known.produced_by(service)]
-    if found is not None:
-        lost = await _lost(database, found[1], topics)
-        for topic in topics:
-            records = sorted(subject for at, subject in lost if at == topic)
-            for some in _pieces(records):
-                events = [event for subject in some for event in lost[topic, subject]]
+    lost = {} if found is None else await _lost(database, found[1], topics)
+    # Looked at before anything is told: a replica may know more than the log, and no version of its may be given again.
+    heard = await _ahead(service, databases, groups, topics)
+    owned = {record for record, one in heard.items() if one.owned}
+    result.unknown = sorted(heard.keys() - owned - lost.keys())
+    for topic in topics:
+        for some in _pieces(sorted(subject for at, subject in lost.keys() | owned if at == topic)):
+            events = [event for subject in some for event in lost.get((topic, subject), ())]
+            rows: list[Row] = []
+            if found is not None and events:
                 async with found[1].database.read() as reading:
                     rows = await store.whole(reading, found[1].table, events)
-                async with database.write(WriteContext(now=now)) as session:
-                    await _take(session, known, topic, rows, result)
-    await _overtake_replicas(service, databases, groups, known, now, result)
+            highest = {subject: heard[topic, subject].held for subject in some if (topic, subject) in heard}
+            async with database.write(WriteContext(now=now)) as session:
+                await _take(session, known, topic, some, rows, highest, result)
     return result
+
+
+async def _ahead(
+    service: str,
+    databases: Mapping[str, Database],
+    groups: Mapping[str, Sequence[ConsumerGroup]],
+    topics: Sequence[str],
+) -> dict[Record, HoldingFault]:
+    """Records of which a replica knows more than the journal; of several, the one that knows most."""
+    found: dict[Record, HoldingFault] = {}
+    for follower, mine in groups.items():
+        for group in mine if follower in databases else ():
+            for topic in topics:
+                for fault in await beyond(service, databases[service], databases[follower], group, topic):
+                    other = found.get((topic, fault.subject))
+                    if other is None or other.held < fault.held:
+                        found[topic, fault.subject] = fault
+    return found
 
 
 async def _lost(database: Database, log: Log, topics: Sequence[str]) -> dict[Record, list[uuid.UUID]]:
@@ -121,26 +143,36 @@ def _pieces(records: Sequence[uuid.UUID]) -> list[tuple[uuid.UUID, ...]]:
     return [tuple(records[at : at + RECORDS_AT_ONCE]) for at in range(0, len(records), RECORDS_AT_ONCE)]
 
 
-async def _take(session: WriteSession, known: Registry, topic: str, lost: Sequence[Row], result: TakenBack) -> None:
-    """Take back the lost facts of some records, and tell what the records are now."""
+async def _take(
+    session: WriteSession,
+    known: Registry,
+    topic: str,
+    subjects: Sequence[uuid.UUID],
+    lost: Sequence[Row],
+    heard: Mapping[uuid.UUID, int],
+    result: TakenBack,
+) -> None:
+    """Take back the lost facts of some records, and tell what the records are now. heard: the versions that replicas have."""
     table, models, now = store.table_of(topic), rules.plain_facts(known, topic), session.context.now
-    by_record: dict[uuid.UUID, list[Row]] = {}
+    lost_of: dict[uuid.UUID, list[Row]] = {subject: [] for subject in subjects}
     for row in lost:
-        by_record.setdefault(row.subject, []).append(row)
-    versions = await store.versions(session, table, list(by_record))
-    own = await store.own(session, topic, list(by_record))
+        lost_of[row.subject].append(row)
+    versions = await store.versions(session, table, subjects)
+    own = await store.own(session, topic, subjects)
     told: list[Row] = []
     raised: dict[uuid.UUID, int] = {}
-    for subject, rows in by_record.items():
+    for subject, rows in lost_of.items():
         newest = own.get(subject)
-        top = max(rows[-1].version, versions.get(subject, 0), 0 if newest is None else newest["version"])
-        last = _told(known, rows[-1].type, rows[-1].payload)
-        if newest is None:
-            event = rules.withdrawn(models, last, top + 1, now)
-            (result.standing if event is None and not last.is_deleted else result.withdrawn).append((topic, subject))
-        else:
+        known_up_to = [versions.get(subject, 0), heard.get(subject, 0), *(row.version for row in rows)]
+        top = max(known_up_to) if newest is None else max(*known_up_to, newest["version"])
+        last = _told(known, rows[-1].type, rows[-1].payload) if rows else None
+        event = None
+        if newest is not None:
             event = rules.set_back(models, _told(known, newest["type"], newest["data"]), last, top + 1, now)
             (result.standing if event is None else result.set_back).append((topic, subject))
+        elif last is not None:
+            event = rules.withdrawn(models, last, top + 1, now)
+            (result.withdrawn if event is not None or last.is_deleted else result.standing).append((topic, subject))
         told += rows
         if event is not None:
             told.append(Row.of(event, subject, session))
@@ -148,48 +180,6 @@ async def _take(session: WriteSession, known: Registry, topic: str, lost: Sequen
     await store.append(session, topic, told)
     await store.raise_versions(session, table, raised)
     result.facts += len(lost)
-
-
-async def _overtake_replicas(
-    service: str,
-    databases: Mapping[str, Database],
-    groups: Mapping[str, Sequence[ConsumerGroup]],
-    known: Registry,
-    now: dt.datetime,
-    result: TakenBack,
-) -> None:
-    """Where a replica knows more than the log did, the restored state is told above that: the facts between are lost for good."""
-    database = databases[service]
-    for topic in known.produced_by(service):
-        ahead: dict[uuid.UUID, int] = {}
-        for follower, mine in groups.items():
-            for group in mine if follower in databases else ():
-                for fault in await beyond(service, database, databases[follower], group, topic.name):
-                    if fault.owned == 0:
-                        if (topic.name, fault.subject) not in result.unknown:
-                            result.unknown.append((topic.name, fault.subject))
-                    else:
-                        ahead[fault.subject] = max(fault.held, ahead.get(fault.subject, 0))
-        for some in _pieces(sorted(ahead)):
-            async with database.write(WriteContext(now=now)) as session:
-                await _overtake(session, known, topic.name, {subject: ahead[subject] for subject in some}, result)
-
-
-async def _overtake(
-    session: WriteSession, known: Registry, topic: str, ahead: Mapping[uuid.UUID, int], result: TakenBack
-) -> None:
-    table, models = store.table_of(topic), rules.plain_facts(known, topic)
-    await store.versions(session, table, list(ahead))
-    told, raised = [], {}
-    for subject, newest in (await store.own(session, topic, list(ahead))).items():
-        version = ahead[subject] + 1
-        event = rules.set_back(models, _told(known, newest["type"], newest["data"]), None, version, session.context.now)
-        (result.standing if event is None else result.set_back).append((topic, subject))
-        if event is not None:
-            told.append(Row.of(event, subject, session))
-        raised[subject] = version if event is not None else version - 1
-    await store.append(session, topic, told)
-    await store.raise_versions(session, table, raised)
 
 
 def _told(known: Registry, type_name: str, data: dict[str, object]) -> Told:
