@@ -51,7 +51,7 @@ class Operator:
 
     def __post_init__(self) -> None:
         backup = self.folder / "backup"
-        backup.mkdir()
+        backup.mkdir(parents=True)
         self._account = account(backup, None)
         self._account.give(backup)
         (self.folder / ".crm").symlink_to(self.stack.layout.folder)
