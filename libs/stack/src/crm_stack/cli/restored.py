@@ -10,9 +10,6 @@ import typer
 from crm_stack.cli.deployment import Databases, Kafka, bus, carry_out, show_table, urls_of
 from crm_stack.cli.failure import FAILED, USAGE, Failure
 
-#: Seconds that the log of all events has to say that it is at the end of the bus. Reports come every four.
-_HEARD_SECONDS = 60.0
-
 
 def register(events: typer.Typer) -> None:
     """Add the command to `crm events`."""
@@ -20,6 +17,10 @@ def register(events: typer.Typer) -> None:
     @events.command()
     def restored(
         service: Annotated[str, typer.Argument(help="Whose database it is: sales, say. It is held, the others work.")],
+        patience: Annotated[
+            float,
+            typer.Option(min=0, help="Seconds that the log of all events has to say that it has read everything."),
+        ] = 60.0,
         kafka: Kafka = None,
         databases: Databases = None,
     ) -> None:
@@ -38,10 +39,10 @@ def register(events: typer.Typer) -> None:
                 "Restore it to the end of its archive: docs/runbooks/restore.md",
                 USAGE,
             )
-        carry_out(_restored(service, urls, bus(kafka)))
+        carry_out(_restored(service, urls, bus(kafka), patience))
 
 
-async def _restored(service: str, urls: Mapping[str, str], kafka: str) -> None:
+async def _restored(service: str, urls: Mapping[str, str], kafka: str, patience: float) -> None:
     import datetime as dt
 
     from aiokafka.errors import KafkaError
@@ -60,7 +61,7 @@ async def _restored(service: str, urls: Mapping[str, str], kafka: str) -> None:
         # What a service says to itself it has lost with its database.
         if log is not None and not log[0].startswith(f"{service}."):
             try:
-                unheard = await listening.unheard(kafka, log[0], registry.produced_by(service), _HEARD_SECONDS)
+                unheard = await listening.unheard(kafka, log[0], registry.produced_by(service), patience)
             except KafkaError as error:
                 raise Failure(f"The broker does not answer: {error}", "./crm status shows it.") from error
             if unheard:
