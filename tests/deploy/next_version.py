@@ -118,7 +118,12 @@ class NextVersion:
     def _environment(self, port: int) -> dict[str, str]:
         stack = self._stack
         settings = service_environment(
-            stack.options, self._service, port, address=stack.address, kafka=stack.bootstrap, idempotent=False
+            stack.options,
+            self._service,
+            port,
+            address=stack.address,
+            kafka=stack.bootstrap,
+            idempotent=stack.options.external_kafka is not None,
         )
         # The copy is found before the workspace's own; nothing else differs from how the stack runs it.
         return {**settings, "PYTHONPATH": str(self._source / "src"), "PATH": os.environ["PATH"]}
