@@ -15,13 +15,13 @@ from typing import Any
 
 import httpx
 import pytest
-from deploy.next_version import NextVersion
 
 from crm_stack.apache_kafka import ApacheKafka, why_unavailable
 from crm_stack.local import Stack
 from crm_stack.ports import free_port
 
 from .company import ADMINISTRATOR, Company, usd
+from .next_version import NextVersion
 from .person import Person
 from .reconciling import every_event_is_applied
 from .waiting import PATIENCE, until
@@ -38,6 +38,8 @@ class Callers:
     def __init__(self, company: Company, customer: str) -> None:
         self.answered: Counter[str] = Counter()
         self.failures: list[str] = []
+        #: What is done to which service while they work; it stands with each failure.
+        self.meanwhile = ""
         self._customer = customer
         self._people = [company.person(*ADMINISTRATOR).sign_in() for _ in range(WRITERS)]
         self._stop = threading.Event()
@@ -88,11 +90,11 @@ class Callers:
         try:
             answer = person.send(method, path, after=after, **options)
         except httpx.HTTPError as failed:
-            self.failures.append(f"{method} {path}: {failed!r}")
+            self.failures.append(f"{self.meanwhile}: {method} {path}: {failed!r}")
             return None
         self.answered[path.partition("/")[0]] += 1
         if answer.status_code >= 300:
-            self.failures.append(f"{method} {path}: {answer.status_code} {answer.text}")
+            self.failures.append(f"{self.meanwhile}: {method} {path}: {answer.status_code} {answer.text}")
             return None
         return answer
 
@@ -113,7 +115,7 @@ class Gateway:
 
 
 @pytest.fixture(params=KINDS if FULL or why_unavailable() is not None else KINDS[:1])
-def company(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Company]:
+def rolled(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Company]:
     """A company on a stack of its own, app and worker of each service apart."""
     with ExitStack() as closing:
         kafka = None
@@ -150,9 +152,11 @@ def roll(company: Company, callers: Callers, service: str, folder: Path, version
     worker = free_port()
     beside = NextVersion(stack, folder, service, {"app": new, "worker": worker})
     versions.append(beside)
+    callers.meanwhile = f"{service} is migrated"
     # Expand; the old version goes on over the newer database.
     beside.migrate()
     callers.more(service)
+    callers.meanwhile = f"both versions of {service} serve"
     # The new one beside it, and both in turns.
     beside.start()
     for port in (new, worker):
@@ -164,6 +168,7 @@ def roll(company: Company, callers: Callers, service: str, folder: Path, version
         return (gateway.taken(service, new) or 0) > 10 and (gateway.taken(service, old) or 0) > before + 10
 
     until(lambda: both_are_asked() or callers.failures, 60 * PATIENCE, f"both versions of {service} are asked")
+    callers.meanwhile = f"the old version of {service} goes"
     # The old one is left out, and ends when nothing is under way there any more.
     stack.lead(service, [new])
     until(lambda: gateway.taken(service, old) is None, 10 * PATIENCE, f"nobody is led to the old version of {service}")
@@ -172,6 +177,7 @@ def roll(company: Company, callers: Callers, service: str, folder: Path, version
         stack.hold(part)
     callers.more(service)
     until(lambda: "relay leads" in (folder / "worker.log").read_text(), 30 * PATIENCE, f"the next {service} relays")
+    callers.meanwhile = f"{service} is contracted"
     # Contract: what only the old version needed goes.
     beside.contract()
     callers.more(service)
@@ -186,19 +192,19 @@ def is_ready(port: int) -> bool:
 
 @pytest.mark.requirement("PL-47", "PL-50")
 def test_services_are_exchanged_one_after_the_other_and_no_request_fails(
-    company: Company, versions: list[NextVersion], tmp_path: Path
+    rolled: Company, versions: list[NextVersion], tmp_path: Path
 ) -> None:
-    stack, admin = company.stack, company.administrator
+    stack, admin = rolled.stack, rolled.administrator
     customer = admin.post("customers/customers", {"name": "The customer"})
     # Every service knows it before the load begins.
     admin.post("sales/opportunities", {"name": "First", "customer_id": customer["id"]}, after=customer.consistency)
     admin.post("support/tickets", {"subject": "First", "customer_id": customer["id"]}, after=customer.consistency)
-    with Callers(company, customer["id"]) as callers:
+    with Callers(rolled, customer["id"]) as callers:
         for service in ROLLED:
             folder = tmp_path / service
             folder.mkdir()
-            roll(company, callers, service, folder, versions)
-    assert callers.failures == []
+            roll(rolled, callers, service, folder, versions)
+    assert callers.failures == [], "\n".join(callers.failures)
     found = every_event_is_applied(stack, 60 * PATIENCE)
     print(f"{dict(callers.answered)} answered, none failed; {found.events} events applied")
     for version in versions:

@@ -16,8 +16,7 @@ from crm_stack.process import tail
 from crm_stack.service_settings import service_environment
 from crm_web.health import migrations
 
-from .facts import ROOT
-
+ROOT = Path(__file__).resolve().parents[2]
 TITLE = "Sales, the next version"
 REVISION = "next_version"
 CONTRACTED = "next_version_contracted"
