@@ -11,14 +11,13 @@ from pathlib import Path
 import httpx
 import pytest
 from journeys.company import ADMINISTRATOR, Company, usd
+from journeys.next_version import REVISION, TITLE, NextVersion
 from journeys.person import Person
 from journeys.reconciling import every_event_is_applied
 from journeys.waiting import A_SECOND, PATIENCE, until
 
 from crm_stack.local import Stack
 from crm_web.health import migrations
-
-from .next_version import REVISION, TITLE, NextVersion
 
 #: One cheap request of each service that is not deployed; the first one writes.
 OTHERS = (

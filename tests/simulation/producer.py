@@ -114,6 +114,9 @@ class Relay:
         self.partitions: dict[Slot, rules.Partition] = {}
         self.pending: list[Pending] = []
         self.mail: list[tuple[Slot, rules.Report]] = []
+        #: Whether its connection to the database stands, and what it heard since while another one led: the last report, and when.
+        self.connected = False
+        self.kept: dict[tuple[str, Slot], tuple[float, rules.Report]] = {}
         #: How often each partition was put back; counted for the check that nothing is sent again for ever.
         self.put_backs: dict[Slot, int] = {}
 
@@ -130,11 +133,22 @@ class Relay:
     def forget(self) -> None:
         """Crash, or notice that the lock is lost."""
         self.partitions, self.pending, self.mail = {}, [], []
+        self.connected, self.kept = False, {}
         if self.database.holder is self:
             self.database.holder = None
 
+    def told(self, slot: Slot, report: rules.Report, now: float) -> None:
+        """A report reaches this process: mail for who leads; who stands by keeps it (rule 9)."""
+        if self.leads:
+            self.mail.append((slot, report))
+        elif self.connected:
+            self.kept[report.group, slot] = (now + self.skew, report)
+
     def try_lock(self, now: float) -> None:
-        if self.leads or self.database.holder is not None:
+        if self.leads:
+            return
+        self.connected = True
+        if self.database.holder is not None:
             return
         self.database.holder = self
         for slot, stream in self._tables().streams.items():
@@ -153,6 +167,10 @@ class Relay:
             for slot in list(self.partitions):
                 self.start_stream(slot)
             self._tables().server = self.database.server
+        kept, self.kept = self.kept, {}
+        for (_, slot), (heard_at, report) in kept.items():
+            if rules.still_counts(heard_at, now + self.skew, rules.GATE_SECONDS):
+                self.hear(slot, report)
 
     def number(self, now: float, limit: int) -> None:
         """Rule 2."""

@@ -220,8 +220,7 @@ class World:
         made = (member := self._member(step)).report(self.now)
         if made is not None and step.b % 10:  # One in ten is lost.
             for relay in self.processes:
-                if relay.leads:
-                    relay.mail.append((member.slot, made))
+                relay.told(member.slot, made, self.now)
 
     def group(self, step: Step) -> None:
         """All of a group's processes read, settle, commit and report, as a rule."""
@@ -292,6 +291,10 @@ class World:
     def restore_producer(self, step: Step) -> None:
         """The database is as it was at the backup: what was recorded since never happened there."""
         restore(self.producer, self.copy)
+        for relay in self.processes:
+            # Who leads will notice; who stands by has to connect again.
+            if not relay.leads:
+                relay.forget()
 
     # -- coming to rest ---------------------------------------------------------------------------------------------
 

@@ -42,12 +42,11 @@ def test_no_right_of_a_service_covers_more_than_one_topic_or_anothers_groups() -
         assert _topics(rights.of_service(service), "create") == {topic.name for topic in registry.produced_by(service)}
 
 
-def test_the_operator_reads_every_fact_and_the_dead_letters_and_writes_nothing() -> None:
+def test_the_operator_reads_every_fact_the_dead_letters_and_the_reports_and_writes_nothing() -> None:
     found = rights.of_operator()
     assert _topics(found, "describe") == set(registry.topics)
     assert set(registry.topics) - _topics(found, "read") == {
         "crm.platform.heartbeat",
-        "crm.platform.reports",
         "crm.platform.resync-requests",
         "crm.platform.resync-answers",
     }

@@ -6,6 +6,7 @@ import random
 import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,10 @@ from crm_testing.servers import MakeDatabase
 from .conftest import Bench, context, following, open_bench, things, until
 
 GROUP = "follower.things"
+_END_OTHERS = """
+SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+WHERE application_name = $1 AND datname = current_database() AND pid <> $2
+"""
 
 
 @pytest.fixture
@@ -330,6 +335,83 @@ async def test_of_two_relays_one_leads_and_the_other_takes_over(bench: Bench) ->
             led[-1].ledger.connection.terminate()
             await bench.write(create=10)
         await bench.followed("follower", GROUP)
+
+
+async def _stands_by(worker: Worker) -> None:
+    """Wait until a second relay has heard the follower."""
+
+    async def heard() -> bool:
+        return worker.relay.ears is not None and any(group == GROUP for group, _ in worker.relay.ears.kept)
+
+    await until(heard, "who stands by has heard the follower")
+
+
+async def _leading(worker: Worker) -> Leader:
+    """The leader of a worker, once its gates are known."""
+
+    async def leads() -> bool:
+        return worker.relay.leader is not None and bool(worker.relay.leader.slots)
+
+    await until(leads, "it leads")
+    assert worker.relay.leader is not None
+    return worker.relay.leader
+
+
+@asynccontextmanager
+async def _leader_and_other(bench: Bench, gate_seconds: float) -> AsyncIterator[tuple[Worker, Worker, AsyncExitStack]]:
+    """Who leads, who stands by and has heard a follower that is silent now, and what ends the first when it is closed."""
+    first = await bench.worker("maker", gate_seconds=gate_seconds)
+    second = await bench.worker("maker", gate_seconds=gate_seconds)
+    async with AsyncExitStack() as leading:
+        await leading.enter_async_context(bench.running(first))
+        await bench.write(create=3)
+        await until(bench.drained, "a numbering that begins here is sent at once")
+        async with bench.running(second):
+            async with bench.running(await bench.worker("follower", [following(bench.things, GROUP)])):
+                await bench.followed("follower", GROUP)
+                await _stands_by(second)
+            yield first, second, leading
+
+
+async def test_who_stood_by_sends_at_once_what_waits_when_the_leader_leaves(bench: Bench) -> None:
+    """As in a rolling upgrade: whoever waits for what was just written (PL-13) has 2 s."""
+    async with _leader_and_other(bench, gate_seconds=600.0) as (_, second, leading):
+        await leading.aclose()
+        await bench.write(change=bench.names)
+        await until(bench.drained, "the next leader waits for nobody")
+        assert (await _leading(second)).sent == 3
+
+
+async def test_what_was_heard_under_another_connection_counts_no_more(bench: Bench) -> None:
+    """Its database may have been set back meanwhile: groups may have applied more than it knows (rule 12)."""
+    async with _leader_and_other(bench, gate_seconds=600.0) as (first, second, leading):
+        assert first.relay.leader is not None
+        ears, mine = second.relay.ears, first.relay.leader.ledger.connection.get_server_pid()
+        await bench.value("maker", _END_OTHERS, "crm-maker-relay", mine)
+
+        async def connected_again() -> bool:
+            return second.relay.ears is not None and second.relay.ears is not ears
+
+        await until(connected_again, "it stands by again")
+        await leading.aclose()
+        await bench.write(change=bench.names)
+        slots = (await _leading(second)).slots.values()
+        assert {group for slotted in slots for group in slotted.state.heard} == set()
+        assert not any(relay_rules.may_send(slotted.state, time.monotonic()) for slotted in slots)
+
+
+async def test_what_was_heard_long_ago_counts_no_more(bench: Bench) -> None:
+    async with _leader_and_other(bench, gate_seconds=2.0) as (_, second, leading):
+        assert second.relay.ears is not None
+        last = max(heard_at for heard_at, _ in second.relay.ears.kept.values())
+
+        async def long_ago() -> bool:
+            return time.monotonic() - last > 2.0
+
+        await until(long_ago, "a new leader would not wait so long")
+        await leading.aclose()
+        slots = (await _leading(second)).slots.values()
+        assert {group for slotted in slots for group in slotted.state.heard} == set()
 
 
 async def test_a_server_that_died_in_mid_sentence_costs_the_lock_and_a_pause_but_no_worker(

@@ -257,11 +257,15 @@ async def test_a_commit_in_another_process_wakes_the_relay_by_a_debounced_notify
 async def test_only_one_connection_holds_the_relays_lock(bench: Bench) -> None:
     await bench.database("maker")
     first = await Ledger.connect(bench.dsns["maker"], "maker")
-    assert first is not None
-    assert await Ledger.connect(bench.dsns["maker"], "maker") is None
-    await first.close()
     second = await Ledger.connect(bench.dsns["maker"], "maker")
-    assert second is not None
+    assert await first.take()
+    assert not await second.take()
+    await first.close()
+
+    async def taken() -> bool:
+        return await second.take()
+
+    await until(taken, "the lock is free with its connection")
     await second.close()
 
 

@@ -10,6 +10,8 @@ from crm_database import Database
 from crm_events.reaction import ConsumerGroup
 from crm_events.reconcile_holdings import HoldingFault, Newest, Settled, behind, beyond, journal_gaps
 
+#: The reason of a fact that others have applied and its producer's journal lacks.
+UNKNOWN_HERE = "not in the journal"
 #: Ids compared at a time: memory stays flat however long the journal is.
 CHUNK = 5_000
 
@@ -27,6 +29,10 @@ _INBOX = "SELECT event_id FROM inbox WHERE group_name = $1 AND event_id = ANY($2
 _LETTERS = "SELECT event_id, state FROM dead_letter WHERE group_name = $1 AND event_id = ANY($2)"
 _PARKED = "SELECT event_id FROM parked WHERE group_name = $1 AND event_id = ANY($2)"
 _MARKS = "SELECT topic, partition, stream, number FROM watermark WHERE group_name = $1"
+_APPLIED = """
+SELECT event_id, topic FROM inbox WHERE group_name = $1 AND topic = ANY($2) AND event_id > $3 ORDER BY event_id LIMIT $4
+"""
+_IN_JOURNAL = "SELECT event_id FROM journal WHERE event_id = ANY($1)"
 
 
 @dataclass(frozen=True)
@@ -34,8 +40,9 @@ class Finding:
     """An event that a group has not simply applied, and why.
 
     reason: `outbox` (not acknowledged yet), `under way` (sent, and the group has not come to it), `tombstone` (could never be
-    sent), `dead letter`, `parked`, `discarded`; or, which are faults, `missing`: none of these, and `log lacks`: applied, but the
-    group's log has it not.
+    sent), `dead letter`, `parked`, `discarded`; or, which are faults, `missing`: none of these, `log lacks`: applied, but the
+    group's log has it not, and `not in the journal`: applied, but the producer knows nothing of it (type: empty): its database was set
+    back, and it was started without taking back what it had told.
     """
 
     producer: str
@@ -47,7 +54,7 @@ class Finding:
 
     @property
     def is_fault(self) -> bool:
-        return self.reason in ("missing", "log lacks")
+        return self.reason in ("missing", "log lacks", UNKNOWN_HERE)
 
 
 @dataclass
@@ -109,8 +116,36 @@ async def reconcile(
                 set(group.topics) & {topic for topic in topics if topic.startswith(f"crm.{producer}.")}
             ):
                 result.holdings += await beyond(producer, database, databases[service], group, topic)
+        for service, group in wanting:
+            await _beyond_journal(result, producer, database, databases[service], group, since)
         result.holdings += await journal_gaps(producer, database)
     return result
+
+
+async def _beyond_journal(
+    result: Reconciliation,
+    producer: str,
+    database: Database,
+    follower: Database,
+    group: ConsumerGroup,
+    since: uuid.UUID | None,
+) -> None:
+    """What the group has applied that the producer's journal doesn't know. The inbox is read first: what is in it was recorded before."""
+    topics = [topic for topic in group.topics if topic.startswith(f"crm.{producer}.")]
+    last = since or uuid.UUID(int=0)
+    while topics:
+        async with follower.read() as session:
+            rows = await session.connection.fetch(_APPLIED, group.name, topics, last, CHUNK)
+        if not rows:
+            return
+        last = rows[-1]["event_id"]
+        async with database.read() as session:
+            known = _ids(await session.connection.fetch(_IN_JOURNAL, [row["event_id"] for row in rows]))
+        result.findings += [
+            Finding(producer, group.name, row["event_id"], row["topic"], "", UNKNOWN_HERE)
+            for row in rows
+            if row["event_id"] not in known
+        ]
 
 
 def _newest(rows: Iterable[Any]) -> dict[str, dict[uuid.UUID, Newest]]:

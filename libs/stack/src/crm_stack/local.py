@@ -18,8 +18,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
+from crm_stack import gateway
 from crm_stack.layout import Layout, services_of, workspace, write_private
 from crm_stack.options import DEFAULT_ADMINISTRATOR, StackOptions
+from crm_stack.ports import LOOPBACK
 from crm_stack.process import ProcessIdentity, spawn, tail, wait_until
 from crm_stack.service_settings import database_url_file, inherited
 from crm_stack.status_file import PartStatus, StackStatus, read_status, running
@@ -211,6 +213,13 @@ class Stack:
         """Let a part that is held start again."""
         (self.layout.holds / name).unlink(missing_ok=True)
         self._nudge()
+
+    def lead(self, service: str, ports: Sequence[int]) -> None:
+        """Have the gateway send a service's requests to these ports of this machine, in turns: replicas, or another version beside ours.
+
+        It holds until the gateway is started anew.
+        """
+        gateway.update_addresses(self.layout.gateway, service, [(LOOPBACK, port) for port in ports])
 
     def pause(self, name: str) -> None:
         """Freeze a part's process (SIGSTOP)."""

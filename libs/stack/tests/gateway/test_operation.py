@@ -7,6 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import httpx
 import pytest
 
 from crm_stack.gateway import (
@@ -18,6 +19,7 @@ from crm_stack.gateway import (
     dump_routes,
     parse_routes,
     render,
+    update_addresses,
     update_routes,
     validate,
     write_config,
@@ -105,6 +107,35 @@ def test_a_route_nobody_says_anything_about_is_closed() -> None:
     filters = {one["name"]: one["typed_config"] for one in manager["http_filters"]}
     assert filters["crm.token"]["rules"] == [{"match": {"prefix": "/"}, "requires": {"provider_name": "identity"}}]
     assert filters["crm.entry"]["rules"] == {"action": "ALLOW", "policies": {}}
+
+
+@pytest.mark.requirement("PL-47")
+def test_addresses_are_exchanged_without_a_restart_and_no_request_fails(tmp_path: Path, upstream: Upstream) -> None:
+    """As in a rolling upgrade: a second replica comes, the first goes."""
+    customers = [route for route in ROUTES if route.service != "sales"]
+    here, path = ("127.0.0.1", upstream.port), "/api/customers/v1/customers"
+    services = {"identity": here, "customers": here}
+    second = Upstream().start()
+    try:
+        with running_gateway(tmp_path / "a gateway", upstream, customers, services=services) as gateway:
+
+            def asked(one: Upstream) -> int:
+                assert gateway.request("GET", path, token()).status_code == 200
+                return sum(arrived.target == path for arrived in one.arrived)
+
+            assert asked(upstream) == 1
+            update_addresses(gateway.folder, "customers", [here, ("127.0.0.1", second.port)])
+            wait_for(lambda: asked(second) > 0, "the second replica's turn")
+            upstream.arrived.clear()
+            wait_for(lambda: asked(upstream) > 0, "the first replica's turn")
+            update_addresses(gateway.folder, "customers", [("127.0.0.1", second.port)])
+            left = f"http://127.0.0.1:{gateway.admin}/clusters"
+            gone = f"service_customers::127.0.0.1:{upstream.port}::"
+            wait_for(lambda: gone not in httpx.get(left).text, "the first replica to be left out")
+            upstream.arrived.clear()
+            assert [asked(upstream) for _ in range(10)] == [0] * 10
+    finally:
+        second.stop()
 
 
 @pytest.mark.requirement("PL-47")

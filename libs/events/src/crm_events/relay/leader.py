@@ -60,7 +60,7 @@ class Leader:
         self.alive_at = time.monotonic()
 
     async def open(self) -> None:
-        """Learn the numberings and the known groups. The reports that count are those heard from here on."""
+        """Learn the numberings and the known groups."""
         found = await opened(self.settings, self.ledger, self.topics)
         self.server, self.slots, self.partitions, self.applied = found
         for slotted in self.slots.values():
@@ -68,9 +68,11 @@ class Leader:
                 await self._start_stream(slotted, "the database was restored or failed over", above="")
             self._drive(slotted)
 
-    async def run(self) -> None:
-        """Number what waits, as long as the lock is held."""
+    async def run(self, heard: Sequence[GroupReport] = ()) -> None:
+        """Number what waits, as long as the lock is held. heard: reports from before it was taken that count (rule 9)."""
         try:
+            for said in heard:
+                await self.hear(said)
             while not self._failed.done():
                 self.wake.clear()
                 async with self._numbering:

@@ -130,7 +130,7 @@ VALUES ($1, $2, $3, true, $4, 0, 1, $5, now())
 
 
 class Ledger:
-    """Opened with the lock held; every method raises LockLost when the connection is gone."""
+    """Connected first, then the lock is taken; every method raises LockLost when the connection is gone."""
 
     def __init__(self, connection: "asyncpg.Connection[Any]", service: str, storage: Storage | None = None) -> None:
         self.connection = connection
@@ -139,8 +139,8 @@ class Ledger:
         self._busy = asyncio.Lock()
 
     @classmethod
-    async def connect(cls, dsn: str, service: str, storage: Storage | None = None) -> "Ledger | None":
-        """Connect and try to take the lock; None when another relay has it. OSError or asyncpg errors when the server is away.
+    async def connect(cls, dsn: str, service: str, storage: Storage | None = None) -> "Ledger":
+        """Connect, without the lock. OSError or asyncpg errors when the server is away.
 
         storage: where archived months lie, for numbers that are put back after a consumer's database was restored.
         """
@@ -163,14 +163,14 @@ class Ledger:
         try:
             _keep_alive(connection)
             await prepare_connection(connection)
-            # Raw SQL: an advisory lock, held by the session.
-            if await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK):
-                return cls(connection, service, storage)
         except BaseException:
             connection.terminate()
             raise
-        await connection.close(timeout=2)
-        return None
+        return cls(connection, service, storage)
+
+    async def take(self) -> bool:
+        """Try to take the lock; False while another relay has it. Once taken it is held as long as the connection."""
+        return bool((await self._fetch("SELECT pg_try_advisory_lock($1)", LOCK))[0][0])
 
     async def close(self) -> None:
         """Give the lock up with the connection."""

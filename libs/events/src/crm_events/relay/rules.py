@@ -50,7 +50,7 @@ class Partition:
     next: int
     groups: frozenset[str]
     opens_at: float
-    #: Groups that reported a real position since the lock was taken.
+    #: Groups that reported a real position since the lock was taken, or shortly before (`still_counts`).
     heard: frozenset[str] = frozenset()
     #: The numbers of the batch that is being sent.
     in_flight: tuple[int, int] | None = None
@@ -117,6 +117,15 @@ def gate_opens_at(now: float, gate_seconds: float, *, begun_now: bool) -> float:
     """Rule 9: when the wait for the reports is over. A numbering that this leader began itself, just now, waits for nobody: none
     of it can have been applied or be lacking. One that was there before may, however few numbers it gave."""
     return now if begun_now else now + gate_seconds
+
+
+def still_counts(heard_at: float, now: float, gate_seconds: float) -> bool:
+    """Rule 9: whether a report that was heard while standing by, before the lock was taken, counts for the new leader.
+
+    Only one of the connection that then took the lock is asked about: under a standing connection no database is set back, so no group
+    can have applied more than this one knows. One that is older than a leader would wait says nothing of a group that is there.
+    """
+    return now - heard_at <= gate_seconds
 
 
 def assign(head: int, waiting: Iterable[EventT]) -> list[tuple[int, EventT]]:

@@ -6,20 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
-from crm_stack.cli.deployment import AsJson, Databases, carry_out, show_table, urls_of
+from crm_stack.cli.deployment import Archive, AsJson, Databases, carry_out, show_table, storage_at, urls_of
 from crm_stack.cli.failure import USAGE, Failure
 
 _Service = Annotated[str, typer.Option("--service", help="Whose journal: sales, say.")]
 _Month = Annotated[str, typer.Option("--month", help="Which month: 2026-01.")]
-_Url = Annotated[
-    str | None,
-    typer.Option(
-        "--archive",
-        metavar="URL",
-        envvar="CRM_ARCHIVE_URL",
-        help="Of a deployment elsewhere: its archive, as its services have it.",
-    ),
-]
+
 
 
 def register(events: typer.Typer) -> None:
@@ -36,7 +28,7 @@ def register(events: typer.Typer) -> None:
         carry_out(_list(urls_of(databases), as_json))
 
     @archive.command()
-    def run(service: _Service, month: _Month, archive: _Url = None, databases: Databases = None) -> None:
+    def run(service: _Service, month: _Month, archive: Archive = None, databases: Databases = None) -> None:
         """Archive a month, or go on where it was left. Refused while somebody still needs it.
 
         What the worker does by itself with CRM_JOURNAL_KEEP_MONTHS. Example: ./crm events archive run --service sales --month 2026-01
@@ -46,7 +38,7 @@ def register(events: typer.Typer) -> None:
         typer.echo(f"{events} events of {month} are archived.")
 
     @archive.command()
-    def restore(service: _Service, month: _Month, archive: _Url = None, databases: Databases = None) -> None:
+    def restore(service: _Service, month: _Month, archive: Archive = None, databases: Databases = None) -> None:
         """Bring a month back into the database, as it was; its files stay. It is not archived again by itself.
 
         Example: ./crm events archive restore --service sales --month 2026-01
@@ -56,7 +48,7 @@ def register(events: typer.Typer) -> None:
         typer.echo(f"{events} events of {month} are back.")
 
     @archive.command()
-    def verify(service: _Service, month: _Month, archive: _Url = None, databases: Databases = None) -> None:
+    def verify(service: _Service, month: _Month, archive: Archive = None, databases: Databases = None) -> None:
         """Read all files of an archived month and compare them with what was written; names the first that is not as it was.
 
         Example: ./crm events archive verify --service sales --month 2026-01
@@ -74,7 +66,7 @@ def _at_work(service: str, url: str | None, databases: Any, work: Any) -> int:
         raise Failure(f"There is no service {service!r} here.", f"There are: {', '.join(sorted(urls))}.", USAGE)
     try:
         # Who is not there has nothing to wait for; the registry names all services that there could be.
-        storage, there = _storage(url, elsewhere=databases is not None), frozenset(urls)
+        storage, there = storage_at(url, elsewhere=databases is not None), frozenset(urls)
         return carry_out(_with_archiver(urls[service], service, storage, there, work))
     except NotArchived as reason:
         raise Failure(f"{reason}.", "Nothing was lost by it; docs/runbooks/events.md says what to do.") from reason
@@ -89,18 +81,6 @@ async def _with_archiver(dsn: str, service: str, storage: Any, there: frozenset[
 
     async with archiver(dsn, service, storage, expected=there, told=typer.echo) as one:
         return int(await work(one, dt.datetime.now(dt.UTC)))
-
-
-def _storage(url: str | None, *, elsewhere: bool) -> Any:
-    from crm_events.archive import Storage
-    from crm_stack.options import StackOptions
-
-    if url is None and elsewhere:
-        raise Failure("Where the archive lies is not said.", "--archive, as the services have CRM_ARCHIVE_URL.", USAGE)
-    try:
-        return Storage(url or StackOptions.of_workspace().layout.archive.absolute().as_uri())
-    except ValueError as error:
-        raise Failure(f"{error}", "s3://bucket/folder, gs://…, az://… or file:///folder.", USAGE) from error
 
 
 def _month(text: str) -> Any:

@@ -14,6 +14,7 @@ from crm_stack.cli.failure import NOT_RUNNING, USAGE, Failure
 
 if TYPE_CHECKING:
     from crm_events import Login
+    from crm_events.archive import Storage
 
 T = TypeVar("T")
 AsJson = Annotated[bool, typer.Option("--json", help="For scripts.")]
@@ -33,6 +34,16 @@ Kafka = Annotated[
         metavar="HOST:PORT",
         envvar="CRM_KAFKA",
         help="Of a deployment elsewhere: the bus, if it is reached from here.",
+    ),
+]
+
+Archive = Annotated[
+    str | None,
+    typer.Option(
+        "--archive",
+        metavar="URL",
+        envvar="CRM_ARCHIVE_URL",
+        help="Of a deployment elsewhere: its archive, as its services have it.",
     ),
 ]
 
@@ -105,6 +116,19 @@ def urls_of(folder: Path | None) -> Mapping[str, str]:
     if unknown := sorted(found.keys() - set(services_of(workspace()))):
         raise Failure(f"There is no service {', '.join(unknown)} here.", "Ask with the code that runs there.", USAGE)
     return found
+
+
+def storage_at(url: str | None, *, elsewhere: bool) -> Storage:
+    """The archive: the one named, or that of the stack that runs here."""
+    from crm_events.archive import Storage
+    from crm_stack.options import StackOptions
+
+    if url is None and elsewhere:
+        raise Failure("Where the archive lies is not said.", "--archive, as the services have CRM_ARCHIVE_URL.", USAGE)
+    try:
+        return Storage(url or StackOptions.of_workspace().layout.archive.absolute().as_uri())
+    except ValueError as error:
+        raise Failure(f"{error}", "s3://bucket/folder, gs://…, az://… or file:///folder.", USAGE) from error
 
 
 def carry_out(work: Coroutine[Any, Any, T]) -> T:

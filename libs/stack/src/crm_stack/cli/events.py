@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crm_stack.cli import archive, told_again
+from crm_stack.cli import archive, restored, told_again
 from crm_stack.cli.deployment import AsJson, Databases, Kafka, bus, carry_out, login_at, show_table, urls_of
 from crm_stack.cli.failure import FAILED, USAGE, Failure
 
@@ -26,6 +26,7 @@ def register(app: typer.Typer) -> None:
     events.add_typer(letters, name="dead-letters")
     told_again.register(events)
     archive.register(events)
+    restored.register(events)
 
     @events.command()
     def tail(
@@ -137,7 +138,7 @@ async def _reconcile(urls: Mapping[str, str], as_json: bool) -> bool:
     import json
 
     from crm_events import groups_of
-    from crm_events.reconcile import reconcile
+    from crm_events.reconcile import UNKNOWN_HERE, reconcile
     from crm_stack.bus.databases import opened_at
     from crm_web.service import load_service
     from crm_web.working import all_reactions
@@ -164,9 +165,12 @@ async def _reconcile(urls: Mapping[str, str], as_json: bool) -> bool:
             f"{holding.reason}: {holding.topic} {holding.subject} for {holding.group or holding.producer} "
             f"(owner {holding.owned}, here {holding.held})"
         )
+    set_back = {fault.producer for fault in found.faults if fault.reason == UNKNOWN_HERE}
+    for producer in sorted(set_back):
+        typer.echo(f"Repair: hold {producer}, then ./crm events restored {producer}")
     repairs: dict[str, set[str]] = {}
-    for group, topic in {(h.group, h.topic) for h in found.holdings if h.group} | {
-        (f.group, f.topic) for f in found.faults
+    for group, topic in {(h.group, h.topic) for h in found.holdings if h.group and h.producer not in set_back} | {
+        (f.group, f.topic) for f in found.faults if f.reason != UNKNOWN_HERE
     }:
         repairs.setdefault(group, set()).add(topic)
     for group, topics in sorted(repairs.items()):

@@ -9,6 +9,7 @@ from crm_stack.gateway.limits import BUCKETS, Bucket
 from crm_stack.gateway.process import (
     GatewayConfigurationRefused,
     envoy_command,
+    update_addresses,
     update_routes,
     validate,
     write_config,
@@ -32,6 +33,7 @@ __all__ = [
     "parse_routes",
     "render",
     "render_routes",
+    "update_addresses",
     "update_routes",
     "validate",
     "write_config",

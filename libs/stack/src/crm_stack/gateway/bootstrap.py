@@ -58,7 +58,7 @@ def render(
     services: Mapping[str, Address],
     settings: GatewaySettings,
 ) -> dict[str, Any]:
-    """The bootstrap. `folder` is where Envoy finds the watched routes file; `services` says where each service is.
+    """The bootstrap. `folder` is where Envoy finds the watched files; `services` says where each service is.
 
     Raises RouteTableInvalid when a route's service has no address, GatewaySettingsInvalid when identity has none or the
     administration interface would be reachable from elsewhere.
@@ -70,8 +70,8 @@ def render(
     if admin[0] not in ("127.0.0.1", "::1"):
         raise GatewaySettingsInvalid(f"The administration interface listens on loopback only, not on {admin[0]!r}.")
     idle = settings.upstream_idle_seconds
-    clusters = [service_cluster(cluster_of(name), address, idle) for name, address in sorted(services.items())]
-    clusters.append(service_cluster(KEYS_CLUSTER, services["identity"], idle))
+    clusters = [service_cluster(cluster_of(name), address, idle, folder) for name, address in sorted(services.items())]
+    clusters.append(service_cluster(KEYS_CLUSTER, services["identity"], idle, folder))
     try:
         clusters.append(traces_cluster(settings.otlp_endpoint))
     except ValueError as refused:

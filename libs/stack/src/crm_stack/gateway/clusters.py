@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Sequence
+from pathlib import PurePath
 from typing import Any
 from urllib.parse import urlsplit
 
 TRACES_CLUSTER = "traces"
 
 Address = tuple[str, int]
+_ASSIGNMENT = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
 
 
 def cluster_of(service: str) -> str:
@@ -30,13 +33,26 @@ def socket_address(address: Address) -> dict[str, Any]:
     return {"socket_address": {"address": address[0], "port_value": address[1]}}
 
 
-def service_cluster(name: str, address: Address, idle_seconds: float) -> dict[str, Any]:
-    """A cluster of one service: a fixed address, or a name that may resolve to many replicas.
+def addresses_file(name: str) -> str:
+    """The watched file that says where the replicas of a cluster are; names need none, they are resolved again and again."""
+    return f"addresses-{name}.json"
+
+
+def render_addresses(name: str, addresses: Sequence[Address]) -> dict[str, Any]:
+    """The content of that file, in the form of a discovery response."""
+    endpoints = [{"endpoint": {"address": socket_address(address)}} for address in addresses]
+    assignment = {"cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]}
+    return {"resources": [{"@type": _ASSIGNMENT, **assignment}]}
+
+
+def service_cluster(name: str, address: Address, idle_seconds: float, folder: PurePath) -> dict[str, Any]:
+    """A cluster of one service: at addresses that stand in a watched file of `folder`, or a name that may resolve to many replicas.
 
     `idle_seconds` must be less than the service keeps idle connections open, or a request meets a closing one.
     """
+    located = _in_file(name, folder) if is_ip(address[0]) else _located(name, address)
     return {
-        **_located(name, address),
+        **located,
         "connect_timeout": "1s",
         "circuit_breakers": {
             "thresholds": [
@@ -78,6 +94,15 @@ def traces_cluster(endpoint: str | None) -> dict[str, Any]:
     if parts.scheme != "http" or not parts.hostname:
         raise ValueError(f"The collector is reached by http inside the installation, not at {endpoint!r}")
     return {**_located(TRACES_CLUSTER, (parts.hostname, parts.port or 4318)), "connect_timeout": "1s"}
+
+
+def _in_file(name: str, folder: PurePath) -> dict[str, Any]:
+    source = {"path": str(folder / addresses_file(name)), "watched_directory": {"path": str(folder)}}
+    return {
+        "name": name,
+        "type": "EDS",
+        "eds_cluster_config": {"eds_config": {"path_config_source": source, "resource_api_version": "V3"}},
+    }
 
 
 def _located(name: str, address: Address) -> dict[str, Any]:

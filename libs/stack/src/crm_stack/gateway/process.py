@@ -1,4 +1,4 @@
-"""Files and commands: write a configuration, exchange its routes while Envoy runs, validate it, start Envoy."""
+"""Files and commands: write a configuration, exchange its routes and addresses while Envoy runs, validate it, start Envoy."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from crm_stack.gateway.bootstrap import (
     render,
     render_routes,
 )
-from crm_stack.gateway.clusters import Address
+from crm_stack.gateway.clusters import Address, addresses_file, cluster_of, is_ip, render_addresses
 from crm_stack.gateway.routes import Route
-from crm_stack.gateway.tokens import TokenRules
+from crm_stack.gateway.tokens import KEYS_CLUSTER, TokenRules
 
 
 class GatewayConfigurationRefused(Exception):
@@ -60,6 +60,9 @@ def write_config(
     )
     folder.mkdir(parents=True, exist_ok=True)
     _replace(folder / ROUTES_FILE, render_routes(routes))
+    for service, address in services.items():
+        if is_ip(address[0]):
+            update_addresses(folder, service, [address])
     return _replace(folder / BOOTSTRAP_FILE, bootstrap)
 
 
@@ -73,6 +76,14 @@ def update_routes(folder: Path, routes: Sequence[Route]) -> None:
     rendered = render_routes(routes)
     _validate(bootstrap, rendered)
     _replace(folder / ROUTES_FILE, rendered)
+
+
+def update_addresses(folder: Path, service: str, addresses: Sequence[Address]) -> None:
+    """Say where a service's replicas are, by IP address, under a running Envoy: it balances over them at once. To one that is left out no
+    new request goes; those under way are finished.
+    """
+    for name in (cluster_of(service), *([KEYS_CLUSTER] if service == "identity" else [])):
+        _replace(folder / addresses_file(name), render_addresses(name, addresses))
 
 
 def validate(folder: Path) -> None:
