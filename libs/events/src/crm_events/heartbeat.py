@@ -44,6 +44,7 @@ async def listen(settings: BusSettings, heard: Heard, stop: asyncio.Event) -> No
             client_id=f"{settings.client_id}-heartbeat",
             enable_auto_commit=False,
             auto_offset_reset="latest",
+            request_timeout_ms=settings.request_timeout_ms,
             fetch_max_wait_ms=settings.fetch_wait_ms,
             metadata_max_age_ms=10_000,
         )

@@ -93,6 +93,7 @@ class Consumer:
             group_id=f"crm.{self.group.name}",
             enable_auto_commit=False,
             auto_offset_reset="earliest",
+            request_timeout_ms=self.settings.request_timeout_ms,
             fetch_max_wait_ms=self.settings.fetch_wait_ms,
             max_partition_fetch_bytes=2 * 1024 * 1024,
             session_timeout_ms=self.settings.session_timeout_ms,

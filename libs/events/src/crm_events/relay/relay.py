@@ -81,6 +81,7 @@ class Relay:
             client_id=f"{self.settings.client_id}-reports",
             enable_auto_commit=False,
             auto_offset_reset="latest",
+            request_timeout_ms=self.settings.request_timeout_ms,
             fetch_max_wait_ms=self.settings.fetch_wait_ms,
             metadata_max_age_ms=10_000,
         )

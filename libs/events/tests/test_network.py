@@ -1,0 +1,74 @@
+"""The way to the broker fails: delayed, cut, half-open. Relay and consumers notice, and go on by themselves once it is back."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path as Folder
+
+import pytest
+
+from crm_events.relay import sender
+from crm_stack.apache_kafka import ApacheKafka, why_unavailable
+from crm_stack.broker import EmbeddedBroker
+from crm_stack.ports import free_port
+from crm_testing.network import Path
+from crm_testing.servers import MakeDatabase
+
+from .conftest import Bench, following, open_bench, things, until
+
+GROUP = "follower.things"
+#: What a request to the broker gets here, and what sending a batch gets.
+REQUEST_MS, SEND_SECONDS = 2_000, 3.0
+
+
+@pytest.fixture(params=["embedded-broker", "apache-kafka"])
+async def far(
+    request: pytest.FixtureRequest, tmp_path: Folder, make_database: MakeDatabase, template: str
+) -> AsyncIterator[tuple[Bench, Path]]:
+    """A bench whose broker is reached over a network."""
+    if request.param == "apache-kafka" and (reason := why_unavailable()) is not None:
+        pytest.skip(f"Apache Kafka can't run here: {reason}")
+    port = free_port()
+    with Path.to(port) as path:
+        kind = EmbeddedBroker if request.param == "embedded-broker" else ApacheKafka
+        with kind(tmp_path, port, advertised=path.address) as broker:
+            idempotent = request.param == "apache-kafka"
+            async with open_bench(broker.bootstrap, idempotent, lambda: make_database(template), things()) as bench:
+                yield bench, path
+
+
+async def test_a_broker_that_falls_silent_is_given_up_and_what_waited_arrives_once(
+    far: tuple[Bench, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half-open connections never come back to life: each part has to leave its own. The client library gives them 40 s."""
+    monkeypatch.setattr(sender, "SEND_SECONDS", SEND_SECONDS)
+    bench, path = far
+    maker = await bench.worker("maker", request_timeout_ms=REQUEST_MS)
+    follower = await bench.worker("follower", [following(bench.things, GROUP)], request_timeout_ms=REQUEST_MS)
+    async with bench.running(maker, follower):
+        await bench.write(create=12)
+        await bench.followed("follower", GROUP)
+        path.freeze()
+        await bench.write(change=bench.names)
+        path.heal()
+        await bench.followed("follower", GROUP, seconds=30)
+        assert maker.alive() is None
+        assert follower.alive() is None
+
+
+async def test_a_broker_that_is_far_away_or_cut_off_again_and_again_loses_and_doubles_nothing(
+    far: tuple[Bench, Path],
+) -> None:
+    bench, path = far
+    async with bench.running(
+        await bench.worker("maker"), await bench.worker("follower", [following(bench.things, GROUP)])
+    ):
+        await bench.write(create=12)
+        await bench.followed("follower", GROUP)
+        path.delay(0.2, jitter=0.05)
+        await bench.write(change=bench.names)
+        await bench.followed("follower", GROUP)
+        path.heal()
+        for _ in range(10):
+            await bench.write(change=bench.names)
+            path.cut()
+        await until(bench.drained, "everything is acknowledged", 60)
+        await bench.followed("follower", GROUP, seconds=60)
