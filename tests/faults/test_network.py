@@ -35,6 +35,8 @@ BETWEEN, CUTS = (400, 100) if FULL else (20, 10)
 WRITERS = 16 if FULL else 4
 #: Failures after which a silent network has outlasted every limit: those of a statement (15 s), then those of log-ins (5 s).
 FAILURES = 3 * WRITERS
+#: What `/readyz` says of a broker that doesn't answer, and of identity's missing heartbeat.
+_SILENT, _DEAF = "the broker can't be reached", "identity was not heard"
 #: What a network that fails may be answered with.
 EXPECTED = {
     "service.unavailable",
@@ -64,10 +66,10 @@ class Far:
             for name in (part.name for part in self.victim.company.stack._told().parts)
         }
 
-    def is_deaf(self, service: str) -> bool:
-        """Whether a service says that it can't reach the broker."""
+    def warnings(self, service: str) -> str:
+        """What a service says is wrong around it."""
         answer = httpx.get(f"{self.victim.company.stack.service_address(service)}/readyz", timeout=10)
-        return any("the broker can't be reached" in warning for warning in answer.json()["warnings"])
+        return "; ".join(answer.json()["warnings"])
 
 
 @pytest.fixture(scope="module", params=KINDS if FULL else KINDS[:1])
@@ -157,10 +159,14 @@ def afflict(far: Far, load: Load) -> dict[str, float]:
     over("broker cut off", began)
     began = time.monotonic()
     far.broker.freeze()
+    # Longer than any request to a broker is waited for; identity itself needs no heartbeat.
     for service in SERVICES:
-        until(lambda service=service: far.is_deaf(service), 60, f"{service} notices that the broker is silent")  # type: ignore[misc]
+        what = _SILENT if service == "identity" else _DEAF
+        until(lambda service=service, what=what: what in far.warnings(service), 90, f"{service} says: {what}")  # type: ignore[misc]
     far.broker.heal()
     over("broker silent", began)
+    for service in SERVICES:
+        until(lambda service=service: not far.warnings(service), 90, f"{service} has nothing to say")  # type: ignore[misc]
     return took
 
 

@@ -1,6 +1,7 @@
 """The way to the database fails: cut, half-open, half-open in one direction. Nothing hangs, nothing is left behind."""
 
 import asyncio
+import gc
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
@@ -102,6 +103,24 @@ async def test_one_silent_connection_is_enough_to_mistrust_the_others(far: Datab
             await session.connection.fetchval("SELECT 1", timeout=SOON)
     async with asyncio.timeout(PATIENCE):
         await connections(far, 3)
+
+
+async def test_who_can_not_wait_for_a_silent_connection_leaves_it_to_its_end(far: Database, path: Path) -> None:
+    """The time limit of a request strikes while its connection is being given back: the others are mistrusted all the same."""
+    unread: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, told: unread.append(told))
+    await connections(far, 3)
+    path.freeze()
+    path.heal()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(3 * SOON), far.read() as session:
+            await session.connection.fetchval("SELECT 1", timeout=SOON)
+    async with asyncio.timeout(PATIENCE):
+        while far.pool.get_size():  # noqa: ASYNC110  (the pool tells nobody)
+            await asyncio.sleep(0.02)
+    await connections(far, 3)
+    gc.collect()
+    assert unread == []
 
 
 async def test_what_is_in_use_elsewhere_is_left_alone(far: Database, db: Database) -> None:

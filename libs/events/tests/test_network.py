@@ -4,6 +4,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path as Folder
 
 import pytest
+import uvloop
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaConnectionError
+from aiokafka.protocol.metadata import MetadataRequest
 
 from crm_events.relay import sender
 from crm_stack.apache_kafka import ApacheKafka, why_unavailable
@@ -52,6 +56,26 @@ async def test_a_broker_that_falls_silent_is_given_up_and_what_waited_arrives_on
         await bench.followed("follower", GROUP, seconds=30)
         assert maker.alive() is None
         assert follower.alive() is None
+
+
+def test_a_connection_that_the_loop_has_closed_is_a_broken_one(embedded_broker: str) -> None:
+    """The loop that services run on says so in words of its own, at a moment that lasts no longer than its next turn."""
+
+    async def sends_on_a_closed_one() -> None:
+        client = AIOKafkaClient(bootstrap_servers=embedded_broker)
+        await client.bootstrap()
+        try:
+            (node,) = client.cluster.brokers()
+            assert await client.ready(node.nodeId)
+            connection = client._conns[node.nodeId, 0]
+            connection._writer.transport.abort()
+            with pytest.raises(KafkaConnectionError):
+                await client.send(node.nodeId, MetadataRequest([]))
+            assert not connection.connected()
+        finally:
+            await client.close()
+
+    uvloop.run(sends_on_a_closed_one())
 
 
 async def test_a_broker_that_is_far_away_or_cut_off_again_and_again_loses_and_doubles_nothing(

@@ -7,6 +7,7 @@ A write session is one transaction; leaving it commits, an exception rolls back.
 import asyncio
 import datetime as dt
 import decimal
+import sys
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -226,7 +227,15 @@ class Database:
         return connection
 
     async def _release(self, connection: "asyncpg.pool.PoolConnectionProxy[Any]") -> None:
-        """Give a connection back. Where its statement was cut short and the server doesn't say that it knows, it is thrown away."""
+        """Give a connection back, whatever becomes of whoever had it."""
+        if sys.exception() is None:
+            await self._give_back(connection)
+        else:
+            # Of one that failed it may take long, longer than whoever asked may wait: then it goes on by itself.
+            await asyncio.shield(asyncio.ensure_future(self._give_back(connection)))
+
+    async def _give_back(self, connection: "asyncpg.pool.PoolConnectionProxy[Any]") -> None:
+        """Where its statement was cut short and the server doesn't say that it knows, the connection is thrown away."""
         lost = _is_gone(connection)
         try:
             await self.pool.release(connection, timeout=ENDING_SECONDS)
