@@ -9,6 +9,9 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.metadata import MetadataRequest
 
+from crm_database import WriteSession
+from crm_events.consumer import store
+from crm_events.consumer.store import Place
 from crm_events.relay import sender
 from crm_stack.apache_kafka import ApacheKafka, why_unavailable
 from crm_stack.broker import EmbeddedBroker
@@ -96,3 +99,45 @@ async def test_a_broker_that_is_far_away_or_cut_off_again_and_again_loses_and_do
             path.cut()
         await until(bench.drained, "everything is acknowledged", 60)
         await bench.followed("follower", GROUP, seconds=60)
+
+
+async def test_what_was_wrong_is_told_until_it_is_over_and_no_longer(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A relay that leads again and a consumer that reads again have nothing to warn of."""
+    real, failures = store.begin, 0
+
+    async def begin(session: WriteSession, place: Place) -> None:
+        nonlocal failures
+        failures += 1
+        if failures <= 2:
+            raise ConnectionResetError("the database went away")
+        await real(session, place)
+
+    monkeypatch.setattr(store, "begin", begin)
+    maker = await bench.worker("maker")
+    follower = await bench.worker("follower", [following(bench.things, GROUP)])
+    told: set[str] = set()
+
+    async def follower_says_it() -> bool:
+        told.add(follower.warning() or "")
+        return any(f"{GROUP} can't read" in said for said in told)
+
+    async def nobody_warns() -> bool:
+        return maker.warning() is None and follower.warning() is None and maker.relay.leader is not None
+
+    async with bench.running(maker, follower):
+        await until(follower_says_it, "the consumer says that it can't read")
+        await until(nobody_warns, "both have nothing to say")
+        database = await bench.database("maker")
+        async with database.read() as session:
+            await session.connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE application_name = 'crm-maker-relay' AND datname = current_database()"
+            )
+
+        async def maker_says_it() -> bool:
+            return "the relay lost its lock" in (maker.warning() or "")
+
+        await until(maker_says_it, "the relay says that it lost its lock")
+        await until(nobody_warns, "both have nothing to say again")

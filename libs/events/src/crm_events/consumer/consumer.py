@@ -72,7 +72,6 @@ class Consumer:
             self._stop.clear()
             try:
                 await self._once(stop)
-                self.problem = None
             except GroupStopped as stopped:
                 self.stopped_because = str(stopped)
                 _log.error("consumer stopped", group=self.group.name, cause=str(stopped))
@@ -115,6 +114,9 @@ class Consumer:
                 # Polled rather than waited for: the tick is short, and drain() must run in this task.
                 await asyncio.wait([self._failed], timeout=TICK_SECONDS)
                 await self._tick()
+                if not self._failed.done() and all(r.reader.position is not None for r in self.readers.values()):
+                    # It reads: what kept it from that is over.
+                    self.problem = None
             if self._failed.done():
                 self._failed.result()
         finally:

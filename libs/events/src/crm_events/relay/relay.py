@@ -96,6 +96,8 @@ class Relay:
             leader = Leader(self.settings, ledger, self.topics, self._wake)
             await leader.open()
             self.leader = leader
+            # Whatever kept it from leading is over, and operators need not be told of it any more.
+            self.problem = None
             _log.info("relay leads", service=self.settings.service)
             works: list[Coroutine[Any, Any, object]] = [leader.run(), stop.wait()]
             answerer = None
