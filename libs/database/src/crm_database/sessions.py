@@ -250,7 +250,7 @@ class Database:
 
         Not `expire_connections`, which leaves them where they are until they are asked for, and then takes leave of them one by one.
         """
-        for holder in self.pool._holders:
+        for holder in self.pool._holders:  # type: ignore[attr-defined]
             # A holder's names are private; there is no other way to an unused connection than to take it.
             if holder._in_use is None and holder._con is not None:
                 holder._con.terminate()
