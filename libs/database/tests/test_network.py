@@ -40,7 +40,9 @@ def path(dsn: str) -> Iterator[Path]:
 async def far(db: Database, dsn: str, path: Path) -> AsyncIterator[Database]:
     """The database of `db`, over a network."""
     through = dsn.replace(f":{urlsplit(dsn).port}/", f":{path.port}/")
-    settings = PoolSettings(min_size=0, max_size=3, command_timeout=60, connect_timeout=1, lock_timeout=5)
+    settings = PoolSettings(
+        min_size=0, max_size=3, command_timeout=60, connect_timeout=1, acquire_timeout=60, lock_timeout=5
+    )
     database = await Database.open(through, name="far", settings=settings)
     yield database
     await database.close()
