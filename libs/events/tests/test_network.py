@@ -1,19 +1,25 @@
 """The way to the broker fails: delayed, cut, half-open. Relay and consumers notice, and go on by themselves once it is back."""
 
 import asyncio
+import datetime as dt
 from collections.abc import AsyncIterator
 from pathlib import Path as Folder
 
+import asyncpg
 import pytest
 import uvloop
+from aiokafka import AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.metadata import MetadataRequest
 
+from crm_contracts import control
 from crm_database import WriteSession
+from crm_events import heartbeat, topics
 from crm_events.consumer import store
 from crm_events.consumer.store import Place
 from crm_events.relay import sender
+from crm_kernel import SystemClock
 from crm_stack.apache_kafka import ApacheKafka, why_unavailable
 from crm_stack.broker import EmbeddedBroker
 from crm_stack.ports import free_port
@@ -144,3 +150,34 @@ async def test_what_was_wrong_is_told_until_it_is_over_and_no_longer(
 
         await until(maker_says_it, "the relay says that it lost its lock")
         await until(nobody_warns, "both have nothing to say again")
+
+
+async def test_a_heartbeat_that_can_not_be_noted_is_followed_by_the_next(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database went away just then: that ends no listening, and so no process."""
+    monkeypatch.setattr(heartbeat, "SECONDS", 0.2)
+    calls = 0
+
+    async def heard(_: dt.datetime) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")
+
+    async def heard_again() -> bool:
+        return calls >= 2 or listening.done()
+
+    settings, stop = await bench.settings("follower"), asyncio.Event()
+    await topics.ensure(bench.bootstrap, [control.HEARTBEAT])
+    producer = AIOKafkaProducer(bootstrap_servers=bench.bootstrap)
+    await producer.start()
+    beating = asyncio.create_task(heartbeat.beat(lambda: producer, SystemClock(), stop))
+    listening = asyncio.create_task(heartbeat.listen(settings, heard, stop))
+    try:
+        await until(heard_again, "the next heartbeat is heard")
+    finally:
+        stop.set()
+        await asyncio.gather(beating, listening)
+        await producer.stop()
+    assert calls >= 2
