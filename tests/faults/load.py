@@ -8,13 +8,14 @@ import datetime as dt
 import threading
 import time
 import uuid
+from collections import Counter
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 import httpx
 from journeys.company import usd
-from journeys.person import Person, whole
+from journeys.person import PROBLEM, Person, whole
 
 #: Seconds that one write is tried again for before the load gives up.
 PATIENCE = 120.0
@@ -27,7 +28,11 @@ class NotAnswered(Exception):
 
 @dataclass
 class Answered:
-    """What the writers were told, 2xx only: id → the record as the last answer had it. received: contract → the payments approved."""
+    """What the writers were told, 2xx only: id → the record as the last answer had it. received: contract → the payments approved.
+
+    failures: code → how often it was the reason to try again. silent: tries without any answer. malformed: failures that are no problem
+    documents. slowest: the longest that an answer took, in seconds.
+    """
 
     customers: dict[str, Any] = field(default_factory=dict)
     opportunities: dict[str, Any] = field(default_factory=dict)
@@ -38,6 +43,10 @@ class Answered:
     refused: list[str] = field(default_factory=list)
     writes: int = 0
     again: int = 0
+    failures: Counter[str] = field(default_factory=Counter)
+    silent: list[str] = field(default_factory=list)
+    malformed: list[str] = field(default_factory=list)
+    slowest: float = 0.0
 
 
 class Load:
@@ -181,6 +190,16 @@ class Load:
             records[record["id"]] = record
             self.answered.writes += 1
 
+    def _note_failure(self, answer: httpx.Response, seconds: float) -> None:
+        with self._lock:
+            self.answered.slowest = max(self.answered.slowest, seconds)
+            if answer.status_code < 400:
+                return
+            if answer.headers.get("content-type") == PROBLEM:
+                self.answered.failures[answer.json()["code"]] += 1
+            else:
+                self.answered.malformed.append(f"{answer.status_code} {answer.text}")
+
     def _token(self, person: Person) -> str:
         """Renewed half a minute before it expires: identity may be dead just then, and comes back in time."""
         with self._renewing:
@@ -216,12 +235,17 @@ class Load:
         until = time.monotonic() + PATIENCE
         last = ""
         while time.monotonic() < until:
+            asked = time.monotonic()
             try:
                 headers["authorization"] = f"Bearer {self._token(person)}"
+                asked = time.monotonic()
                 answer = client.request(method, whole(path), json=body, headers=headers)
             except httpx.TransportError as error:
                 last = repr(error)
+                with self._lock:
+                    self.answered.silent.append(f"{method} {path}: {last}")
             else:
+                self._note_failure(answer, time.monotonic() - asked)
                 if answer.status_code < 300:
                     return answer
                 last = f"{answer.status_code} {answer.text}"

@@ -343,6 +343,44 @@ async def test_concurrent_writers_never_hide_a_change_from_a_reader(database: Da
     assert await version(database) == len(people)
 
 
+async def test_what_a_clock_heard_that_was_ahead_counts_no_more_once_it_is_right(database: Database) -> None:
+    """Identity's clock and ours were an hour ahead; they are put right, and identity falls silent: that has to be noticed."""
+    ahead = NOW + 3600 * SECOND
+    for now, sent_at in ((ahead, ahead), (NOW, NOW)):
+        async with database.write(WriteContext(now=now)) as session:
+            await heard(session, sent_at)
+    directory = await DirectoryKeeper(FixedClock(NOW)).current(database)
+    assert directory.heard_at == NOW
+    assert directory.is_deaf(NOW + 31 * SECOND)
+
+
+@pytest.mark.parametrize("jump", [0, -1800, -3600, -86_400])
+def test_time_goes_on_for_tokens_although_the_clock_is_set_back(jump: int) -> None:
+    clock, passed = FixedClock(NOW), Monotonic()
+    keeper = DirectoryKeeper(clock, monotonic=passed)
+    passed.seconds += 400
+    clock.advance(400 * SECOND)
+    clock.advance(jump * SECOND)
+    assert keeper.time() == NOW + 400 * SECOND
+    assert keeper.set_back() == -jump * SECOND
+
+
+def test_a_clock_that_was_ahead_and_is_put_right_is_right() -> None:
+    clock = FixedClock(NOW)
+    keeper = DirectoryKeeper(clock, monotonic=Monotonic())
+    clock.advance(3600 * SECOND)
+    assert keeper.time() == NOW + 3600 * SECOND
+    clock.advance(-3600 * SECOND)
+    assert (keeper.time(), keeper.set_back()) == (NOW, 0 * SECOND)
+
+
+def test_a_clock_that_is_put_right_in_small_steps_is_followed() -> None:
+    clock, passed = FixedClock(NOW), Monotonic()
+    keeper = DirectoryKeeper(clock, monotonic=passed)
+    passed.seconds += 60
+    assert (keeper.time(), keeper.set_back()) == (NOW, 0 * SECOND)
+
+
 async def test_the_heartbeat_is_heard_when_it_was_sent_and_never_from_the_future(database: Database) -> None:
     clock = Monotonic()
     keeper = DirectoryKeeper(FixedClock(NOW), monotonic=clock)

@@ -110,6 +110,33 @@ async def test_a_schedule_runs_once_per_instant_however_many_runners_and_makes_u
     assert ran[1:] == [NOW + dt.timedelta(hours=6)]
 
 
+async def test_a_schedule_runs_once_per_instant_although_the_clocks_of_its_runners_jump(bench: Bench) -> None:
+    """One runner's clock goes an hour ahead and comes back; another's is right all the time: each instant has one run."""
+    database, right, wrong = await bench.database("maker"), FixedClock(NOW), FixedClock(NOW)
+    ran: list[dt.datetime] = []
+
+    async def run(_: Database, due: dt.datetime) -> None:
+        ran.append(due)
+
+    schedule = Schedule("hourly", every(dt.timedelta(hours=1)), run)
+    runners = [Scheduler(database, [schedule], clock) for clock in (right, wrong)]
+
+    async def look() -> None:
+        await asyncio.gather(*(runner.run_if_due(schedule) for runner in runners))
+
+    hour = dt.timedelta(hours=1)
+    await look()
+    wrong.advance(hour)
+    await look()
+    wrong.advance(-hour)
+    for _ in range(4):
+        await look()
+        for clock in (right, wrong):
+            clock.advance(hour / 2)
+    await look()
+    assert ran == [NOW + hour, NOW + 2 * hour]
+
+
 async def test_the_scheduler_runs_what_is_due_once_and_lets_it_finish(bench: Bench) -> None:
     database, clock = await bench.database("maker"), FixedClock(dt.datetime(2026, 11, 23, 9, 30, tzinfo=dt.UTC))
     begun: dict[str, int] = {"slow": 0, "quick": 0, "idle": 0}

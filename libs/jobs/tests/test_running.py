@@ -1,6 +1,7 @@
 """Jobs run to their end, once, whatever dies on the way."""
 
 import asyncio
+import datetime as dt
 
 import pytest
 
@@ -87,6 +88,19 @@ async def test_a_step_under_way_is_not_taken_over_however_long_it_takes(works: W
     MILL.gate.set()
     await asyncio.wait_for(first, 10)
     assert await works.flour(job) == list(range(HANDFUL))
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+async def test_a_lease_is_not_taken_by_a_runner_whose_clock_is_wrong(works: Works, hours: int) -> None:
+    """Leases go by the database's clock: nobody else's hour makes one run out."""
+    await works.asks(2 * HANDFUL)
+    holder = works.runner()
+    taken = await holder.take()
+    assert taken is not None
+    assert taken.leased_by is not None
+    works.running.clock.advance(dt.timedelta(hours=hours))
+    assert await works.runner().take() is None
+    assert await holder.step(taken, taken.leased_by), "whose it is goes on"
 
 
 async def test_who_lost_the_lease_commits_nothing_any_more(works: Works) -> None:

@@ -140,6 +140,11 @@ def test_gates_are_attacked_by_the_tests_at_the_size_asked_for(monkeypatch: pyte
     assert isinstance(failed.exception, Failure), "what did not hold is no success"
     assert ran[-1][0][-3:] == list(proofs.GATES.values())
     assert "CRM_TEST_FULL" not in ran[-1][1]
+    for given_gates in ([], ["G2"]):
+        options = [option for gate in given_gates for option in ("--gate", gate)]
+        CliRunner().invoke(build(["bench"]), ["bench", "faults", "--network", *options])
+        assert ran[-1][0][5:] == [*(proofs.GATES[gate] for gate in given_gates), *proofs.NETWORK]
+        assert all((Path(__file__).parents[3] / file).exists() for file in proofs.NETWORK)
     unknown = CliRunner().invoke(build(["bench"]), ["bench", "faults", "--gate", "G9"])
     assert isinstance(unknown.exception, Failure)
-    assert (unknown.exception.code, len(ran)) == (USAGE, 2)
+    assert (unknown.exception.code, len(ran)) == (USAGE, 4)

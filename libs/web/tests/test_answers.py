@@ -4,6 +4,7 @@ import datetime as dt
 import uuid
 from typing import Any
 
+import asyncpg
 import pytest
 from asyncpg.pgproto.pgproto import UUID as DriverUuid  # noqa: N811  (a class like the standard one)
 from pydantic import BaseModel
@@ -11,6 +12,7 @@ from pydantic import BaseModel
 from crm_kernel import Money
 from crm_web import Json
 from crm_web.answers import answer_of, to_json
+from crm_web.problems import refusal_for
 from crm_web.validation import code_of, pointer
 
 ID = "01900000-0000-7000-8000-000000000001"
@@ -89,3 +91,17 @@ def test_a_pointer_leaves_out_what_the_document_does_not_have() -> None:
     assert pointer(("filter", "condition", "field"), document, "missing") == "/filter/field"
     assert pointer(("a/b", "~"), document) == "/a~1b/~0"
     assert pointer((), document) == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (asyncpg.DiskFullError(), "service.storage_full"),
+        (asyncpg.OutOfMemoryError(), "service.busy"),
+        (asyncpg.TooManyConnectionsError(), "service.busy"),
+    ],
+)
+def test_a_server_that_lacks_something_is_not_our_mistake(error: Exception, code: str) -> None:
+    refusal = refusal_for(error)
+    assert (refusal.status, refusal.code) == (503, code)
+    assert refusal.headers["Retry-After"]

@@ -4,6 +4,7 @@ import asyncio
 import http.client
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import httpx
 import pytest
 
 from crm_stack.ports import free_port
+from crm_testing.faulty_system import FaultySystem, NoCompiler
 
 from .conftest import KEY, URL, Notes
 from .test_bad_input import problem
@@ -222,6 +224,24 @@ async def test_app_and_worker_run_in_one_process_or_in_two(
         for server in {app, worker}:
             server.process.terminate()
             assert await asyncio.to_thread(server.process.wait, 40) == 0, server.log.read_text()
+
+
+@pytest.mark.requirement("PL-46")
+async def test_a_process_whose_clock_is_set_back_says_that_it_wants_to_be_started_anew(
+    notes: Notes, tmp_path: Path
+) -> None:
+    try:
+        faulty = FaultySystem.build(tmp_path / "faulty")
+    except NoCompiler as missing:
+        pytest.skip(f"no clock can be made to jump: {missing}")
+    async with running(notes.dsn, tmp_path / "log", "app", **faulty.environment) as server:
+        for ahead in (3600, 0):
+            faulty.clock_is_off(ahead)
+            assert (await server.client.get("/livez")).json() == {"status": "alive", "problems": []}
+        faulty.clock_is_off(-3600)
+        answer = await server.client.get("/livez")
+        assert answer.status_code == 503
+        assert re.fullmatch(r"the clock was set back by 3[56]\d\d s", answer.json()["problems"][0])
 
 
 async def test_a_port_that_is_taken_ends_the_process(notes: Notes, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Keeps a process's Directory up to date: worker and app are two processes, the replica's one version row is between them."""
 
 import asyncio
+import datetime as dt
 import time
 import weakref
 from collections.abc import Callable
@@ -18,6 +19,8 @@ LOOK_EVERY: Final = 0.2
 #: How long a request waits for the replica to hear what its token already knows, and how often it looks meanwhile; seconds.
 WAIT_FOR_NEWS: Final = 2.0
 LOOK_WHILE_WAITING: Final = 0.05
+#: How far a clock may fall behind the time that passes; it is put right in small steps all the time. More means that it was set back.
+CLOCK_TOLERANCE: Final = dt.timedelta(minutes=1)
 
 
 class DirectoryKeeper:
@@ -27,6 +30,7 @@ class DirectoryKeeper:
         """monotonic: seconds on a clock that never jumps."""
         self._clock = clock or SystemClock()
         self._monotonic = monotonic
+        self._began, self._began_at = monotonic(), self._clock.now()
         self._directory = Directory()
         self._loaded = False
         self._looked_at = float("-inf")
@@ -54,7 +58,7 @@ class DirectoryKeeper:
         directory = await self.current(db)
         while True:
             try:
-                directory.admit(principal, self._clock.now())
+                directory.admit(principal, self.time())
             except DirectoryBehind:
                 if self._monotonic() >= deadline:
                     raise
@@ -62,6 +66,19 @@ class DirectoryKeeper:
                 return directory
             await asyncio.sleep(LOOK_WHILE_WAITING)
             directory = await self.current(db, at_most=LOOK_WHILE_WAITING)
+
+    def time(self) -> dt.datetime:
+        """What time it is where the end of a token counts: what the clock says, unless it was set back since this process began.
+
+        Else the tokens of the last hour would be good once more. Set forward, it ends tokens early, and clients get others.
+        """
+        return self._clock.now() + self.set_back()
+
+    def set_back(self) -> dt.timedelta:
+        """By how much the clock was set back since this process began; nothing where it is within the tolerance."""
+        passed = self._began_at + dt.timedelta(seconds=self._monotonic() - self._began)
+        behind = passed - self._clock.now()
+        return behind if behind > CLOCK_TOLERANCE else dt.timedelta(0)
 
     async def _look(self, db: Database) -> None:
         # Taken before reading: what is read is at least as new as this.

@@ -29,11 +29,18 @@ _THE_ROW: Final = uuid.UUID(int=0)
 _RAISE = query(
     sa.update(directory_version).values(version=directory_version.c.version + 1).returning(directory_version.c.version)
 )
-# The latest heartbeat counts, and none from the future: a wrong clock must not make a deaf service believe that it hears.
+# The latest heartbeat counts, and none from the future: a wrong clock must not make a deaf service believe that it hears. Nor one that was
+# wrong: what was heard by a clock that was an hour ahead would count for an hour after it was put right.
 _HEARD = query(
     sa.update(directory_version).values(
         heard_at=sa.func.greatest(
-            directory_version.c.heard_at, sa.bindparam("sent_at", type_=sa.TIMESTAMP(timezone=True))
+            sa.case(
+                (
+                    directory_version.c.heard_at <= sa.bindparam("now", type_=sa.TIMESTAMP(timezone=True)),
+                    directory_version.c.heard_at,
+                )
+            ),
+            sa.bindparam("sent_at", type_=sa.TIMESTAMP(timezone=True)),
         )
     )
 )
@@ -96,7 +103,7 @@ async def apply_state(session: WriteSession, topic: str, subject: uuid.UUID, ver
 async def heard(session: WriteSession, sent_at: dt.datetime | None = None) -> None:
     """Note identity's heartbeat. sent_at: when identity sent it (a heartbeat read late is no sign of life); None: now."""
     now = session.context.now
-    await session.execute(_HEARD, sent_at=now if sent_at is None else min(sent_at, now))
+    await session.execute(_HEARD, now=now, sent_at=now if sent_at is None else min(sent_at, now))
 
 
 async def forget_ended_sessions(session: WriteSession) -> int:

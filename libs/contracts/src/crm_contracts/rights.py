@@ -53,8 +53,8 @@ def of_service(service: str, known: Registry = registry) -> frozenset[Right]:
 
 
 def of_operator(known: Registry = registry) -> frozenset[Right]:
-    """What `crm events tail`, `restored` and `crm doctor` need: to read every fact, the dead letters and how far each group says it is, and to
-    see that the other topics are there."""
+    """What `crm events tail`, `restored` and `crm doctor` need: to read every fact, the dead letters and how far each group says it is,
+    and to see that the other topics are there."""
     rights: set[Right] = set()
     for topic in known.topics.values():
         rights |= _of(topic, "describe")

@@ -7,6 +7,7 @@ A write session is one transaction; leaving it commits, an exception rolls back.
 import asyncio
 import datetime as dt
 import decimal
+import sys
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -22,10 +23,13 @@ from sqlalchemy.dialects import postgresql
 from crm_database import metrics
 from crm_database.counting import CountedConnection
 from crm_database.failures import DATABASE_ERRORS
+from crm_database.keep_alive import SERVER_SIDE, keep_alive
 from crm_database.statements import Query, query
 from crm_kernel.ids import new_id
 
 _PG = postgresql.dialect()  # type: ignore[no-untyped-call]
+#: Seconds that a rollback is waited for, and a statement that was cut short; then the connection is thrown away.
+ENDING_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,7 @@ class NotCommitted(RuntimeError):
 
 
 class DatabaseUnreachable(ConnectionError):
-    """No connection is to be had: the server is away, starting, stopping, full, or doesn't know us (yet)."""
+    """No connection is to be had: the server is away, starting, stopping, full, silent, or doesn't know us (yet); or all are in use."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +127,10 @@ class PoolSettings:
     #: An unused connection is closed after so long: each is a process of the server's with caches of its own, some 5 MB.
     unused_lifetime: float = 30.0
     statement_cache_size: int = 512
+    #: For a whole log-in. A server that can't be reached says nothing: this is how long a request waits to say so.
+    connect_timeout: float = 5.0
+    #: For having a connection, whether it is a new one's log-in or others' work that is waited for.
+    acquire_timeout: float = 10.0
     command_timeout: float = 15.0
     lock_timeout: float = 5.0
     idle_in_transaction_timeout: float = 30.0
@@ -131,8 +139,9 @@ class PoolSettings:
 class Database:
     """One service's database."""
 
-    def __init__(self, pool: "asyncpg.Pool[Any]") -> None:
+    def __init__(self, pool: "asyncpg.Pool[Any]", acquire_timeout: float = PoolSettings.acquire_timeout) -> None:
         self.pool = pool
+        self._acquire_timeout = acquire_timeout
         metrics.pool_connections.of(self, _connections)
         metrics.pool_limit.of(self, lambda database: [(database.pool.get_max_size(), {})])
 
@@ -145,12 +154,14 @@ class Database:
             min_size=chosen.min_size,
             max_size=chosen.max_size,
             max_inactive_connection_lifetime=chosen.unused_lifetime,
+            timeout=chosen.connect_timeout,
             statement_cache_size=chosen.statement_cache_size,
             command_timeout=chosen.command_timeout,
             connection_class=CountedConnection,
-            init=prepare_connection,
+            init=_prepare_pooled,
             reset=_nothing,
             server_settings={
+                **SERVER_SIDE,
                 "application_name": name,
                 "default_transaction_read_only": "on",
                 "lock_timeout": f"{int(chosen.lock_timeout * 1000)}ms",
@@ -159,7 +170,7 @@ class Database:
                 "jit": "off",
             },
         )
-        return cls(pool)
+        return cls(pool, chosen.acquire_timeout)
 
     async def close(self) -> None:
         """Close all connections; waits at most 5 s for those in use."""
@@ -176,7 +187,7 @@ class Database:
         try:
             yield ReadSession(connection, self)
         finally:
-            await self.pool.release(connection)
+            await self._release(connection)
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[ReadSession]:
@@ -186,7 +197,7 @@ class Database:
             async with _transaction(connection, "ISOLATION LEVEL REPEATABLE READ READ ONLY"):
                 yield ReadSession(connection, self)
         finally:
-            await self.pool.release(connection)
+            await self._release(connection)
 
     @asynccontextmanager
     async def write(self, context: WriteContext) -> AsyncIterator[WriteSession]:
@@ -202,18 +213,47 @@ class Database:
             for call in session._after_commit:
                 call()
         finally:
-            await self.pool.release(connection)
+            await self._release(connection)
 
     async def _acquire(self) -> "asyncpg.pool.PoolConnectionProxy[Any]":
         asked = time.perf_counter()
         try:
-            connection = await self.pool.acquire()
+            connection = await self.pool.acquire(timeout=self._acquire_timeout)
         except DATABASE_ERRORS as error:
             metrics.pool_failures.add(1)
             # Told apart from an error of a statement: nothing was asked of the database yet.
             raise DatabaseUnreachable(f"{type(error).__name__}: {error}") from error
         metrics.pool_wait.record(time.perf_counter() - asked)
         return connection
+
+    async def _release(self, connection: "asyncpg.pool.PoolConnectionProxy[Any]") -> None:
+        """Give a connection back, whatever becomes of whoever had it."""
+        if sys.exception() is None:
+            await self._give_back(connection)
+        else:
+            # Of one that failed it may take long, longer than whoever asked may wait: then it goes on by itself.
+            await asyncio.shield(asyncio.ensure_future(self._give_back(connection)))
+
+    async def _give_back(self, connection: "asyncpg.pool.PoolConnectionProxy[Any]") -> None:
+        """Where its statement was cut short and the server doesn't say that it knows, the connection is thrown away."""
+        lost = _is_gone(connection)
+        try:
+            await self.pool.release(connection, timeout=ENDING_SECONDS)
+        except DATABASE_ERRORS:
+            # It is closed by now. What the session was about is told already: by its own error, or by its commit.
+            lost = True
+        if lost:
+            self._throw_away_unused()
+
+    def _throw_away_unused(self) -> None:
+        """End the connections that nobody uses: what became of one in use has become of them, and each would cost a request its time.
+
+        Not `expire_connections`, which leaves them where they are until they are asked for, and then takes leave of them one by one.
+        """
+        for holder in self.pool._holders:  # type: ignore[attr-defined]
+            # A holder's names are private; there is no other way to an unused connection than to take it.
+            if holder._in_use is None and holder._con is not None:
+                holder._con.terminate()
 
 
 def _connections(database: Database) -> list[tuple[float, dict[str, str | int]]]:
@@ -244,13 +284,27 @@ async def _transaction(connection: Any, mode: str) -> AsyncIterator[None]:
 
 async def _roll_back(connection: Any) -> None:
     """End the transaction whatever happens; a connection that can't is thrown away rather than returned with it open."""
-    if connection.is_closed():
+    if _is_gone(connection):
         return
     try:
-        await asyncio.shield(asyncio.wait_for(connection.execute("ROLLBACK"), timeout=5))
+        await asyncio.shield(asyncio.wait_for(connection.execute("ROLLBACK"), timeout=ENDING_SECONDS))
     except BaseException:
-        connection.terminate()
+        if not _is_gone(connection):
+            connection.terminate()
         raise
+
+
+def _is_gone(connection: Any) -> bool:
+    """Whether a connection is closed; also one that the driver has thrown away itself, and taken from the pool's user."""
+    try:
+        return bool(connection.is_closed())
+    except asyncpg.InterfaceError:
+        return True
+
+
+async def _prepare_pooled(connection: Any) -> None:
+    keep_alive(connection)
+    await prepare_connection(connection)
 
 
 async def prepare_connection(connection: Any) -> None:

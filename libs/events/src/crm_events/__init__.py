@@ -1,5 +1,6 @@
 """Journal, outbox, relay, consumer, dead letters, tokens: docs/architecture/events.md."""
 
+from crm_events import broken_connections as broken_connections  # Mends the client library; nobody calls it.
 from crm_events import topics
 from crm_events.login import Login
 from crm_events.reaction import ConsumerGroup, GroupsDisagree, HandleBatch, Held, Reaction, groups_of

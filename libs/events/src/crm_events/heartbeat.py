@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from crm_contracts import control
+from crm_database import DATABASE_ERRORS
 from crm_events.closing import closed
 from crm_events.settings import BusSettings
 from crm_events.waiting import stopped_within
@@ -44,6 +45,7 @@ async def listen(settings: BusSettings, heard: Heard, stop: asyncio.Event) -> No
             client_id=f"{settings.client_id}-heartbeat",
             enable_auto_commit=False,
             auto_offset_reset="latest",
+            request_timeout_ms=settings.request_timeout_ms,
             fetch_max_wait_ms=settings.fetch_wait_ms,
             metadata_max_age_ms=10_000,
         )
@@ -69,7 +71,11 @@ async def _some(consumer: AIOKafkaConsumer, at: TopicPartition, heard: Heard) ->
         except ValueError as error:
             _log.warning("not a heartbeat", offset=record.offset, cause=repr(error))
             continue
-        await heard(sent_at)
+        try:
+            await heard(sent_at)
+        except DATABASE_ERRORS as error:
+            # The next one comes soon. Who can note none for long counts as deaf, and that is true.
+            _log.warning("heartbeat not noted", cause=repr(error))
     end = consumer.highwater(at)
     if end is not None and await consumer.position(at) > end:
         await consumer.seek_to_end(at)

@@ -27,6 +27,9 @@ class BusSettings:
     idempotence: bool = True
     session_timeout_ms: int = 10_000
     takes_all: bool | None = None
+    #: After so long without an answer a connection to the broker is given up, and the request made on another one; a broker that
+    #: fell silent is lost for so long. More than a member of a group may need to leave its partitions (half of session_timeout_ms).
+    request_timeout_ms: int = 15_000
     #: Rule 9; tests with no other services make it short.
     gate_seconds: float = 5.0
     #: Services whose reports a new leader waits for; None: all that the registry names as consumers. Others are heard all the same.

@@ -81,15 +81,19 @@ class ApacheKafka(ChildServer):
     steps = STOP_STEPS
     did_not_start = KafkaDidNotStart
 
-    def __init__(self, folder: Path, port: int | None = None) -> None:
-        """Describe the node; nothing is started yet. `port` None takes a free one, for good."""
+    def __init__(self, folder: Path, port: int | None = None, *, advertised: str | None = None) -> None:
+        """Describe the node; nothing is started yet. `port` None takes a free one, for good.
+
+        advertised: what it tells clients to connect to ("host:port"), where that is not itself but something that leads to it.
+        """
         super().__init__(folder, port or free_port(), folder.absolute() / "kafka.log")
+        self._advertised = advertised
         self._controller_port = free_port()
 
     @property
     def bootstrap(self) -> str:
         """The address for Kafka clients."""
-        return f"{LOOPBACK}:{self.port}"
+        return self._advertised or f"{LOOPBACK}:{self.port}"
 
     def prepare(self) -> None:
         """Fetch the libraries, write the settings, and format the storage the first time.
@@ -140,7 +144,7 @@ class ApacheKafka(ChildServer):
             "node.id": "1",
             "controller.quorum.voters": f"1@{controller}",
             "controller.listener.names": "CONTROLLER",
-            "listeners": f"PLAINTEXT://{self.bootstrap},CONTROLLER://{controller}",
+            "listeners": f"PLAINTEXT://{LOOPBACK}:{self.port},CONTROLLER://{controller}",
             "advertised.listeners": f"PLAINTEXT://{self.bootstrap}",
             "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
             "log.dirs": data,

@@ -31,23 +31,28 @@ class EmbeddedBroker(ChildServer):
     steps = STOP_STEPS
     did_not_start = BrokerDidNotStart
 
-    def __init__(self, folder: Path, port: int | None = None, *, log: Path | None = None) -> None:
-        """Describe the broker; nothing is started yet. `port` None takes a free one on the first start and keeps it."""
+    def __init__(
+        self, folder: Path, port: int | None = None, *, log: Path | None = None, advertised: str | None = None
+    ) -> None:
+        """Describe the broker; nothing is started yet. `port` None takes a free one on the first start and keeps it.
+
+        advertised: what it tells clients to connect to ("host:port"), where that is not itself but something that leads to it.
+        """
         super().__init__(folder, port or free_port(), log or folder.absolute() / "broker.log")
+        self._advertised = advertised
 
     @property
     def bootstrap(self) -> str:
         """The address for Kafka clients."""
-        return f"{LOOPBACK}:{self.port}"
+        return self._advertised or f"{LOOPBACK}:{self.port}"
 
     def command(self) -> list[str]:
         """The broker's command line."""
-        address = f"tcp://{self.bootstrap}"
         return [
             str(binary()),
             "broker",
-            f"--listener-url={address}",
-            f"--advertised-listener-url={address}",
+            f"--listener-url=tcp://{LOOPBACK}:{self.port}",
+            f"--advertised-listener-url=tcp://{self.bootstrap}",
             "--storage-engine=memory://tansu/",
         ]
 

@@ -1,12 +1,15 @@
 """Size, time and rate: nobody can ask for more than the table allows, and nobody pays for somebody else."""
 
 import socket
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 
 from crm_stack.gateway import BUCKETS, Bucket, GatewaySettings, TokenRules
+from crm_stack.gateway.route_config import ENDING_SECONDS
 
 from .conftest import Gateway, running_gateway, wait_for
 from .keys import ISSUER, KEY, jwks, token
@@ -43,8 +46,13 @@ def test_a_large_body_must_say_its_length_and_keep_it(gateway: Gateway) -> None:
 
 @pytest.mark.requirement("PL-12")
 def test_an_answer_that_takes_too_long_is_cut(gateway: Gateway) -> None:
-    for method, path in (("GET", "/api/customers/v1/slow/never"), ("POST", "/api/customers/v1/slow/1/never")):
-        answer = gateway.request(method, path, token())
+    asked = [("GET", "/api/customers/v1/slow/never"), ("POST", "/api/customers/v1/slow/1/never")]
+    began = time.monotonic()
+    with ThreadPoolExecutor() as threads:
+        answers = list(threads.map(lambda one: gateway.request(*one, token()), asked))
+    # Not before the service had the time to say so itself.
+    assert time.monotonic() - began > ENDING_SECONDS
+    for answer in answers:
         assert (answer.status_code, answer.json()["code"]) == (504, "service.timeout")
     assert len(gateway.arrived) == 2  # neither was sent a second time
 

@@ -64,6 +64,13 @@ class Busy(Unavailable):
     title = "The service is busy"
 
 
+class StorageFull(Unavailable):
+    """503: the database's disk is full. Nothing was changed; reading goes on."""
+
+    code = "service.storage_full"
+    title = "There is no room to store anything"
+
+
 class TookTooLong(Refusal):
     """504: the operation's time limit passed. Nothing was changed."""
 
@@ -106,6 +113,10 @@ def refusal_for(error: BaseException) -> Refusal:
         return NotUnique()
     if isinstance(error, asyncpg.QueryCanceledError):
         return TookTooLong()
+    if isinstance(error, asyncpg.DiskFullError):
+        return StorageFull()
+    if isinstance(error, asyncpg.InsufficientResourcesError):
+        return Busy("The database lacks memory or connections for this just now")
     if is_unreachable(error):
         return Unavailable("The database can't be reached")
     if isinstance(error, (TimeoutError, asyncio.TimeoutError)):

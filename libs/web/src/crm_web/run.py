@@ -20,18 +20,21 @@ import sys
 from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import structlog
 import uvicorn
 import uvloop
 
+from crm_authz import keeper_of
 from crm_database import Database
 from crm_events import notify_others
 from crm_web import logs
 from crm_web.app import Application, create_app
 from crm_web.health import Probe
 from crm_web.liveness import LIFELESS_SECONDS, look_after
+from crm_web.security import clock_complaint
 from crm_web.service import Service, load_service
 from crm_web.settings import Settings, SettingsInvalid, misspelt
 from crm_web.telemetry import Telemetry
@@ -102,10 +105,14 @@ async def serve(
         parts: dict[str, Coroutine[Any, Any, None]] = {}
         alive: list[Probe] = []
         warnings: list[Probe] = []
+        if app:
+            # The requests' own keeper, which measures from here on.
+            alive.append(partial(clock_complaint, keeper_of(database)))
         if worker:
             working = make_worker(service, settings, database)
             parts["worker"] = working.run(stop)
-            alive, warnings = [working.alive], [working.warning]
+            alive.append(working.alive)
+            warnings.append(working.warning)
         else:
             # Another process has the relay: it is told of commits here.
             parts["notifier"] = _until(stop, notify_others(database))

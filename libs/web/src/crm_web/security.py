@@ -52,7 +52,7 @@ class DirectorySecurity:
         if not directory.keys:
             # As at the gateway: before the first keys nothing can be said of any token, also not that it is wrong.
             raise DirectoryBehind("The keys that verify access tokens are not known here yet")
-        principal = self._verifier.verify(token, directory.keys, now)
+        principal = self._verifier.verify(token, directory.keys, max(now, self._keeper.time()))
         return principal, await self._keeper.admit(database, principal)
 
     async def health(self, database: Database, now: dt.datetime) -> tuple[str | None, str | None]:
@@ -62,6 +62,16 @@ class DirectorySecurity:
             # Only before the first start's events have arrived: what was heard once stays, also when the bus is away.
             return "directory: identity's users and keys have not arrived yet", None
         return None, "identity was not heard for 30 s: only fresh tokens are taken" if directory.is_deaf(now) else None
+
+
+def clock_complaint(keeper: DirectoryKeeper) -> str | None:
+    """For `/livez`: that the clock was set back since this process began, or None.
+
+    Until it is started anew it takes no token that ended by the time that passed. Should the clock be right now, those are also
+    identity's newest, and the start is what helps: only then it can take the new time for the right one.
+    """
+    back = int(keeper.set_back().total_seconds())
+    return f"the clock was set back by {back} s" if back else None
 
 
 def directory_security(settings: Settings, database: Database, clock: Clock) -> DirectorySecurity:

@@ -72,7 +72,6 @@ class Consumer:
             self._stop.clear()
             try:
                 await self._once(stop)
-                self.problem = None
             except GroupStopped as stopped:
                 self.stopped_because = str(stopped)
                 _log.error("consumer stopped", group=self.group.name, cause=str(stopped))
@@ -93,6 +92,7 @@ class Consumer:
             group_id=f"crm.{self.group.name}",
             enable_auto_commit=False,
             auto_offset_reset="earliest",
+            request_timeout_ms=self.settings.request_timeout_ms,
             fetch_max_wait_ms=self.settings.fetch_wait_ms,
             max_partition_fetch_bytes=2 * 1024 * 1024,
             session_timeout_ms=self.settings.session_timeout_ms,
@@ -114,6 +114,9 @@ class Consumer:
                 # Polled rather than waited for: the tick is short, and drain() must run in this task.
                 await asyncio.wait([self._failed], timeout=TICK_SECONDS)
                 await self._tick()
+                if not self._failed.done() and all(r.reader.position is not None for r in self.readers.values()):
+                    # It reads: what kept it from that is over.
+                    self.problem = None
             if self._failed.done():
                 self._failed.result()
         finally:

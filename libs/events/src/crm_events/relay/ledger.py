@@ -6,7 +6,6 @@ several tables in one round trip, which is one transaction.
 
 import asyncio
 import datetime as dt
-import socket
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import asyncpg
 
 from crm_contracts import Envelope
 from crm_database import DATABASE_ERRORS, lock_key
+from crm_database.keep_alive import SERVER_SIDE, keep_alive
 from crm_database.sessions import prepare_connection
 from crm_events.archive.reading import contents
 from crm_events.archive.storage import Storage
@@ -151,17 +151,15 @@ class Ledger:
             server_settings={
                 "application_name": f"crm-{service}-relay",
                 # A leader whose machine vanished must not keep the lock: the server notices within seconds.
-                "tcp_keepalives_idle": "5",
-                "tcp_keepalives_interval": "2",
-                "tcp_keepalives_count": "3",
-                "tcp_user_timeout": "10000",
+                **SERVER_SIDE,
                 "lock_timeout": "5000",
                 "jit": "off",
                 "timezone": "UTC",
             },
         )
         try:
-            _keep_alive(connection)
+            # Nor must a server that vanished leave us believing that we lead.
+            keep_alive(connection)
             await prepare_connection(connection)
         except BaseException:
             connection.terminate()
@@ -311,15 +309,3 @@ class Ledger:
             traceparent=row["traceparent"],
             tombstone=tombstone,
         )
-
-
-def _keep_alive(connection: "asyncpg.Connection[Any]") -> None:
-    """The same on our side: a server that vanished must not leave us believing that we lead."""
-    transport = connection._transport  # type: ignore[attr-defined]
-    sock: socket.socket | None = transport.get_extra_info("socket")
-    if sock is None or sock.family == getattr(socket, "AF_UNIX", None):
-        return
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in (("TCP_KEEPIDLE", 5), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 10_000)):
-        if hasattr(socket, name):
-            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

@@ -80,6 +80,7 @@ class Relay:
                 client_id=f"{self.settings.client_id}-reports",
                 enable_auto_commit=False,
                 auto_offset_reset="latest",
+                request_timeout_ms=self.settings.request_timeout_ms,
                 fetch_max_wait_ms=self.settings.fetch_wait_ms,
                 metadata_max_age_ms=10_000,
             )
@@ -100,11 +101,13 @@ class Relay:
     async def _lead(self, ledger: Ledger, ears: Ears, stop: asyncio.Event) -> None:
         """Stand by until the lock is free; then lead as long as it is held."""
         while not await ledger.take():
+            # Whoever could lead has no problem, and whatever kept it from leading before is over.
+            self.problem = None
             if await stopped_within(stop, STAND_BY_SECONDS):
                 return
         leader = Leader(self.settings, ledger, self.topics, self._wake)
         await leader.open()
-        self.leader = leader
+        self.leader, self.problem = leader, None
         _log.info("relay leads", service=self.settings.service)
         works: list[Coroutine[Any, Any, object]] = [leader.run(ears.lead(leader, time.monotonic()))]
         if self.database is not None:

@@ -159,6 +159,7 @@ class Sender:
                 client_id=f"{self._settings.client_id}-look",
                 enable_auto_commit=False,
                 auto_offset_reset="none",
+                request_timeout_ms=self._settings.request_timeout_ms,
                 fetch_max_wait_ms=self._settings.fetch_wait_ms,
             )
             try:

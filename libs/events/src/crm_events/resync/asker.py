@@ -101,6 +101,7 @@ class Asker:
             client_id=f"{self.settings.client_id}-resync",
             enable_auto_commit=False,
             auto_offset_reset="earliest",
+            request_timeout_ms=self.settings.request_timeout_ms,
             fetch_max_wait_ms=self.settings.fetch_wait_ms,
             max_partition_fetch_bytes=2 * 1024 * 1024,
             metadata_max_age_ms=10_000,

@@ -18,16 +18,21 @@ GATES: dict[str, str] = {
     "G2": "libs/events/tests/test_gate_outbox.py",
     "G3": "tests/faults/test_idempotency.py",
 }
+#: What else attacks it: the ways between the parts, and what they stand on.
+NETWORK = ("tests/faults/test_network.py", "tests/faults/test_disk.py")
 #: Random histories of `simulation`, small and full.
 SEEDS, ALL_SEEDS = 20_000, 1_000_000
 
 
-def gates(root: Path, chosen: Sequence[str], *, full: bool, only: str | None) -> tuple[bool, list[str]]:
+def gates(
+    root: Path, chosen: Sequence[str], *, full: bool, only: str | None, network: bool = False
+) -> tuple[bool, list[str]]:
     """Attack gates, one after the other: whether all held, and their figures as lines of JSON.
 
-    root: the clone. only: tests whose names have this in them, as of one broker (`apache-kafka`).
+    root: the clone. only: tests whose names have this in them, as of one broker (`apache-kafka`). network: the network and the disk too.
     """
-    arguments = [sys.executable, "-m", "pytest", "-q", "-x", *(GATES[name] for name in chosen)]
+    places = [*(GATES[name] for name in chosen), *(NETWORK if network else ())]
+    arguments = [sys.executable, "-m", "pytest", "-q", "-x", *places]
     if only is not None:
         arguments += ["-k", only]
     return _run(root, arguments, {"CRM_TEST_FULL": "1"} if full else {})

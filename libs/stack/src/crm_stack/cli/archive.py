@@ -13,7 +13,6 @@ _Service = Annotated[str, typer.Option("--service", help="Whose journal: sales, 
 _Month = Annotated[str, typer.Option("--month", help="Which month: 2026-01.")]
 
 
-
 def register(events: typer.Typer) -> None:
     """Add the commands to `crm events`."""
     archive = typer.Typer(help="Old months of the journals in object storage.", no_args_is_help=True)

@@ -53,8 +53,13 @@ def register(app: typer.Typer) -> None:
         repeats: Annotated[int, typer.Option(min=5, max=50, help="Turns of subject and reference.")] = 5,
         json: Annotated[bool, typer.Option("--json", help="Only the lines of JSON.")] = False,
         gate: Annotated[
-            list[str] | None, typer.Option(help="Of faults: G1, G2 or G3; all of them unless given.")
+            list[str] | None,
+            typer.Option(help="Of faults: G1, G2 or G3; all of them unless one, or --network, is given."),
         ] = None,
+        network: Annotated[
+            bool,
+            typer.Option("--network", help="Of faults: networks that delay, cut and fall silent; slow and full disks."),
+        ] = False,
         full: Annotated[bool, typer.Option("--full", help="Of faults and simulation: at the gates' size.")] = False,
         only: Annotated[
             str | None, typer.Option(help="Of faults: tests with this in their names (apache-kafka).")
@@ -72,10 +77,12 @@ def register(app: typer.Typer) -> None:
 
             ./crm bench faults --gate G1 --full --only apache-kafka
 
+            ./crm bench faults --network
+
             ./crm bench simulation --full
         """
         if name in PROOFS:
-            _prove(name, gate or [], full=full, only=only)
+            _prove(name, gate or [], full=full, only=only, network=network)
             return
         if name != "all" and name not in BENCHMARKS:
             raise Failure(
@@ -89,7 +96,7 @@ def register(app: typer.Typer) -> None:
             _measure(chosen, size, seconds, repeats, only_json=json)
 
 
-def _prove(name: str, chosen: list[str], *, full: bool, only: str | None) -> None:
+def _prove(name: str, chosen: list[str], *, full: bool, only: str | None, network: bool) -> None:
     from crm_stack.bench import proofs
     from crm_stack.layout import workspace
 
@@ -97,7 +104,8 @@ def _prove(name: str, chosen: list[str], *, full: bool, only: str | None) -> Non
     if unknown:
         raise Failure(f"No gate is called {unknown[0]}.", f"There are: {', '.join(proofs.GATES)}.", USAGE)
     if name == "faults":
-        held, lines = proofs.gates(workspace(), chosen or list(proofs.GATES), full=full, only=only)
+        gates = chosen or ([] if network else list(proofs.GATES))
+        held, lines = proofs.gates(workspace(), gates, full=full, only=only, network=network)
     else:
         held, lines = proofs.simulation(workspace(), full=full)
     for line in lines:

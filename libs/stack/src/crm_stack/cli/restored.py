@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crm_stack.cli.deployment import Archive, Databases, Kafka, bus, carry_out, login_at, show_table, storage_at, urls_of
+from crm_stack.cli.deployment import (
+    Archive,
+    Databases,
+    Kafka,
+    bus,
+    carry_out,
+    login_at,
+    show_table,
+    storage_at,
+    urls_of,
+)
 from crm_stack.cli.failure import FAILED, USAGE, Failure
 
 if TYPE_CHECKING:
