@@ -73,12 +73,8 @@ class Colleagues:
 @pytest.fixture
 def company(tmp_path: Path) -> Iterator[Company]:
     """A company on a stack of its own, app and worker of each service apart."""
-    with Stack.start(tmp_path / "stack", split=True, administrator=ADMINISTRATOR) as stack:
-        made = Company(stack)
-        try:
-            yield made
-        finally:
-            made.close()
+    with Company.alone(tmp_path / "stack", split=True) as made:
+        yield made
 
 
 @pytest.fixture

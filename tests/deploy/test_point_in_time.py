@@ -101,12 +101,8 @@ class Operator:
 @pytest.fixture(scope="module")
 def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
     """A company on a stack of its own, app and worker of each service apart."""
-    with Stack.start(tmp_path_factory.mktemp("stack-set-back"), split=True, administrator=ADMINISTRATOR) as stack:
-        made = Company(stack)
-        try:
-            yield made
-        finally:
-            made.close()
+    with Company.alone(tmp_path_factory.mktemp("stack-set-back"), split=True) as made:
+        yield made
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import pytest
 import schemathesis
 from schemathesis.schemas import BaseSchema
 
-from crm_stack.local import Stack
 from crm_web.documents import documents
 from crm_web.routes import installed
 from crm_web.service import load_service
@@ -18,7 +17,7 @@ TESTS = str(Path(__file__).resolve().parents[1])
 if TESTS not in sys.path:
     sys.path.append(TESTS)  # For `journeys`, under the name that pytest knows it by.
 
-from journeys.company import ADMINISTRATOR, Company  # noqa: E402
+from journeys.company import Company  # noqa: E402
 
 from .known import Known  # noqa: E402
 
@@ -38,9 +37,5 @@ def operations() -> BaseSchema:
 @pytest.fixture(scope="package")
 def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Company, Known]]:
     """The company, and what there is in it."""
-    with Stack.start(tmp_path_factory.mktemp("stack-fuzz"), administrator=ADMINISTRATOR) as stack:
-        company = Company(stack)
-        try:
-            yield company, Known.make(company)
-        finally:
-            company.close()
+    with Company.alone(tmp_path_factory.mktemp("stack-fuzz")) as company:
+        yield company, Known.make(company)

@@ -1,10 +1,12 @@
 """A company on a running stack: its administrator, and the departments and people that a journey needs."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 from crm_stack.local import Stack
 
@@ -23,6 +25,17 @@ class Company:
     #: What people are when they come: patient ones, where parts of the stack die.
     kind: type[Person] = Person
     _people: list[Person] = field(default_factory=list)
+
+    @classmethod
+    @contextmanager
+    def alone(cls, folder: Path, **options: Any) -> Iterator[Self]:
+        """One on a stack of its own, which ends with it. options: of `Stack.start`."""
+        with Stack.start(folder, administrator=ADMINISTRATOR, **options) as stack:
+            made = cls(stack)
+            try:
+                yield made
+            finally:
+                made.close()
 
     @cached_property
     def administrator(self) -> Person:
