@@ -17,6 +17,7 @@ from aiokafka import AIOKafkaProducer
 from crm_contracts import Envelope
 from crm_database import WriteSession
 from crm_events import Worker
+from crm_events.consumer import partition
 from crm_events.consumer import rules as consumer_rules
 from crm_events.consumer.partition import PartitionReader
 from crm_events.relay import rules as relay_rules
@@ -187,6 +188,15 @@ async def test_a_reader_that_the_client_library_cancels_reads_anew(
         await bench.write(create=12)
         await bench.followed("follower", GROUP)
     assert cancelled == 2
+
+
+async def test_partitions_without_news_are_left_at_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever takes them over would wait for a read that brings nothing. `running` fails after 20 s."""
+    monkeypatch.setattr(partition, "READ_SECONDS", 100.0)
+    follower = await bench.worker("follower", [following(bench.things, GROUP)], session_timeout_ms=120_000)
+    async with bench.running(await bench.worker("maker", gate_seconds=0.1), follower):
+        await bench.write(create=12)
+        await bench.followed("follower", GROUP)
 
 
 async def test_a_follower_that_was_away_during_a_wipe_gets_what_it_lacks_and_others_no_more(

@@ -23,6 +23,9 @@ from crm_kernel.clock import Clock
 
 #: Seconds between looks whether a report is due or positions are to be committed.
 TICK_SECONDS = 0.25
+#: Milliseconds between the heartbeats of a group's member. Only by its own does a member learn that another left and its partitions are
+#: free: nobody reads them meanwhile, and who waits for what was just written (PL-13) has 2 s.
+HEARTBEAT_MS = 500
 #: Seconds between looks for dead letters that an operator wants settled.
 LETTERS_SECONDS = 2.0
 #: A reader that got nowhere for so long is stuck: `/livez` is red within 30 s, also for who asks every 5 s only. A statement may take
@@ -96,7 +99,7 @@ class Consumer:
             fetch_max_wait_ms=self.settings.fetch_wait_ms,
             max_partition_fetch_bytes=2 * 1024 * 1024,
             session_timeout_ms=self.settings.session_timeout_ms,
-            heartbeat_interval_ms=self.settings.session_timeout_ms // 4,
+            heartbeat_interval_ms=HEARTBEAT_MS,
             metadata_max_age_ms=5_000,
         )
         self._failed = asyncio.get_running_loop().create_future()
@@ -151,9 +154,12 @@ class Consumer:
 
     async def drain(self) -> None:
         """Let what is being settled finish, under a deadline below the session timeout; commit; drop the rest."""
-        for reader in self.readers.values():
-            reader.stopping = True
         self._stop.set()
+        for at, reader in self.readers.items():
+            reader.stopping = True
+            if reader.waiting:
+                # Whoever takes over the partitions need not wait for a read that brings nothing.
+                self._tasks[at].cancel()
         tasks = list(self._tasks.values())
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=self.settings.session_timeout_ms / 2000)

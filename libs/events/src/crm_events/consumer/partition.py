@@ -30,6 +30,8 @@ class PartitionReader:
         self.place = Place(applier.group.name, at.topic, at.partition)
         self.reader = rules.Reader()
         self.stopping = False
+        #: Whether it waits for records: nothing is under way then, and it may be cancelled.
+        self.waiting = False
         self._looped_at = time.monotonic()
         self.committed: int | None = None
         #: An operator wants dead letters of this partition settled.
@@ -53,7 +55,9 @@ class PartitionReader:
             await store.begin(session, self.place)
         while not self.stopping:
             self._looped_at = time.monotonic()
+            self.waiting = True
             records = await self._read()
+            self.waiting = False
             if records:
                 await self._settle(records)
             if self.letters_wanted:
