@@ -1,7 +1,8 @@
 """`python -m tests.simulation --seeds 1000000`: run many histories; ends with 1 and the (shrunk) history when one fails.
 
-Of four kinds: everything fails (`histories`), the same with producers that go back to a backup (`restores`, rule 12), an empty broker
-with groups that are behind (`warm-starts`, rule 9), and groups that ask to be told again (`resyncs`). `all` gives each kind its share.
+Of five kinds: everything fails (`histories`), the same with producers that go back to a backup (`restores`, rule 12), an empty broker
+with groups that are behind (`warm-starts`, rule 9), a leader that another one follows (`take-overs`, rule 9), and groups that ask to be
+told again (`resyncs`). `all` gives each kind its share.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from tests.faults.gate import held
 from .history import first_failure
 from .producer import Broken
 from .resync import histories
+from .take_over import take_overs
 from .warm_start import warm_starts
 
 CHUNK = 250
@@ -39,7 +41,8 @@ def _unshrunk(run: Callable[[range], None], first: int) -> str | None:
 KINDS: Mapping[str, tuple[float, Callable[[int], str | None]]] = {
     "histories": (0.4, partial(_history, restores=False)),
     "restores": (0.2, partial(_history, restores=True)),
-    "warm-starts": (0.2, partial(_unshrunk, warm_starts)),
+    "warm-starts": (0.1, partial(_unshrunk, warm_starts)),
+    "take-overs": (0.1, partial(_unshrunk, take_overs)),
     "resyncs": (0.2, partial(_unshrunk, histories)),
 }
 
