@@ -148,7 +148,7 @@ def test_every_operation_is_documented_with_permission_refusals_and_example() ->
     assert operation["security"] == [{"token": []}]
     assert [parameter["name"] for parameter in operation["parameters"]] == ["id"], "the unit is nobody's parameter"
     answers = operation["responses"]
-    assert set(answers) == {"200", "400", "401", "403", "404", "422", "500", "503", "504"}
+    assert set(answers) == {"200", "400", "401", "403", "404", "422", "431", "500", "503", "504"}
     success = answers["200"]["content"]["application/json"]
     assert success["schema"] == {"$ref": "#/components/schemas/Note"}
     assert success["example"] == {"title": "A"}

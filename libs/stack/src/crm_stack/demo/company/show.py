@@ -14,6 +14,8 @@ from crm_stack.demo.company.moments import PERIOD_DAYS
 CONTRACT_VALUES = "/api/analytics/v1/reports/contract-values"
 TIMELINE = "/api/customers/v1/customers/{id}/timeline"
 _UNDONE = ("new", "open", "pending", "on_hold")
+#: Who is told to come back in a moment (429, 503) does: the limit of log-ins is soon reached by hand.
+_CURL = "curl -sSf --retry 5"
 
 
 @dataclass(frozen=True)
@@ -83,11 +85,11 @@ def curl_lines(
     def line(role: str, path: str, parameters: Mapping[str, str]) -> str:
         email = plan.people[found.people[role]].email
         given = " ".join(f"--data-urlencode {shlex.quote(f'{name}={value}')}" for name, value in parameters.items())
-        return f'curl -sG -H "Authorization: Bearer $(T {email})" $A{path} {given}'.rstrip()
+        return f'{_CURL} -G -H "Authorization: Bearer $(T {email})" $A{path} {given}'.rstrip()
 
     return [
         f"A={address} P={shlex.quote(password)}",
-        "T() { curl -s $A/oauth/token -d grant_type=password -d username=$1 --data-urlencode password=$P "
+        f"T() {{ {_CURL} $A/oauth/token -d grant_type=password -d username=$1 --data-urlencode password=$P "
         """| sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/'; }""",
         line("executive", report, {**period, "group_by": "department", "level": "2"}),
         line("supervisor", "/api/billing/v1/approvals", {"role": "to_decide"}),
