@@ -16,6 +16,7 @@ from crm_contracts.events import Part
 from crm_database import Database, PoolSettings, WriteSession
 from crm_events import Held, Reaction, Step, record
 from crm_events.archive import ArchiveUnreachable, keep_in
+from crm_events.months import make_months
 from crm_events.reaction import ConsumerGroup, groups_of
 from crm_events.reconcile import UNKNOWN_HERE, Reconciliation, reconcile
 from crm_events.restored import listening, rules, store, taking_back
@@ -283,8 +284,10 @@ async def test_what_a_restored_service_had_told_is_taken_back_and_its_state_is_t
 
 
 async def test_what_records_were_is_read_from_the_archive_where_it_lies_there(stand: Stand, tmp_path: Path) -> None:
+    now = dt.datetime.now(dt.UTC)
+    assert await make_months(await stand.bench.database("maker"), now)
     past = await history(stand)
-    database, now = await stand.bench.database("maker"), dt.datetime.now(dt.UTC)
+    database = await stand.bench.database("maker")
     async with database.write(context()) as session:
         # What the groups had said by the instant is behind what they have applied.
         await session.connection.execute("DELETE FROM group_report")
