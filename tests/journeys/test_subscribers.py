@@ -124,7 +124,7 @@ def test_the_line_for_kcat_shows_a_topic(company: Company, rep: Person, request:
     lines: list[str] = []
     while not lines and time.monotonic() < until:
         told = subprocess.run(
-            ["sh", "-c", program("sh", "kcat -b")],
+            ["sh", "-c", program("sh", 'kcat -b "$BOOTSTRAP" -C')],
             env={**os.environ, "BOOTSTRAP": company.stack.bootstrap},
             capture_output=True,
             text=True,

@@ -30,7 +30,7 @@ class DirectoryKeeper:
         """monotonic: seconds on a clock that never jumps."""
         self._clock = clock or SystemClock()
         self._monotonic = monotonic
-        self._began, self._began_at = monotonic(), self._clock.now()
+        self._began, self._began_at = self._clock.elapsed(), self._clock.now()
         self._directory = Directory()
         self._loaded = False
         self._looked_at = float("-inf")
@@ -76,7 +76,7 @@ class DirectoryKeeper:
 
     def set_back(self) -> dt.timedelta:
         """By how much the clock was set back since this process began; nothing where it is within the tolerance."""
-        passed = self._began_at + dt.timedelta(seconds=self._monotonic() - self._began)
+        passed = self._began_at + dt.timedelta(seconds=self._clock.elapsed() - self._began)
         behind = passed - self._clock.now()
         return behind if behind > CLOCK_TOLERANCE else dt.timedelta(0)
 

@@ -1,13 +1,16 @@
 """Time as an argument: whoever needs the present asks a clock, so that tests can choose it."""
 
 import datetime as dt
+import time
 from typing import Protocol
 
 
 class Clock(Protocol):
-    """Answers what time it is; an instant in UTC."""
+    """Answers what time it is, an instant in UTC, and how much passes, in seconds from any point on: that never jumps."""
 
     def now(self) -> dt.datetime: ...
+
+    def elapsed(self) -> float: ...
 
 
 class SystemClock:
@@ -15,6 +18,9 @@ class SystemClock:
 
     def now(self) -> dt.datetime:
         return dt.datetime.now(dt.UTC)
+
+    def elapsed(self) -> float:
+        return time.monotonic()
 
 
 class FixedClock:
@@ -24,10 +30,19 @@ class FixedClock:
         if instant.tzinfo is None:
             raise ValueError("an instant needs a time zone")
         self._instant = instant
+        self._elapsed = 0.0
 
     def now(self) -> dt.datetime:
         return self._instant
 
+    def elapsed(self) -> float:
+        return self._elapsed
+
     def advance(self, by: dt.timedelta) -> None:
-        """Move the clock forward."""
+        """Let time pass; less than nothing, for a test that begins earlier than the last one ended."""
+        self._instant += by
+        self._elapsed += by.total_seconds()
+
+    def jump(self, by: dt.timedelta) -> None:
+        """Set the clock, forward or back, while no time passes."""
         self._instant += by
